@@ -1,0 +1,69 @@
+# Two commands: `make run` does the main job, `make test` proves the tree. Needed: Python 3.11+, pip, make.
+PYTHON  ?= python3
+WORKERS ?= 2
+ARGS    ?=
+BIN     := .venv/bin
+PIPQ    := --quiet --disable-pip-version-check
+UV      := VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/uv
+COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet
+
+export DAGSTER_DISABLE_TELEMETRY := 1
+export OPENBLAS_NUM_THREADS ?= 1
+# Half of a short command's time is compiling the libraries, where their bytecode may not be kept.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help run dev test nightly check bench docs lock clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+# A virtual environment with pip, or, where the system keeps ensurepip apart, one filled by the system's pip.
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "instgov needs Python 3.11 or newer: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@{ $(PYTHON) -m venv .venv && $(BIN)/python -m pip install $(PIPQ) uv; } >/dev/null 2>&1 \
+	  || { $(PYTHON) -m venv --without-pip .venv && $(PYTHON) -m pip --python $(BIN)/python install $(PIPQ) uv; }
+
+.venv/.done: $(BIN)/uv pyproject.toml requirements.lock
+	@$(UV) pip install --quiet --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+.venv/.dev: .venv/.done requirements-dev.lock
+	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+run: .venv/.done  ## one night and one governed live session on the embedded market (SIMULATED)
+	@$(BIN)/instgov run $(ARGS)
+
+# The instance is dagster.yaml here; its relative folders resolve to data/dagster, where `instgov` keeps its own.
+dev: export DAGSTER_HOME := $(CURDIR)
+dev: .venv/.done  ## the Dagster UI on http://127.0.0.1:3000, on the same instance as `make run`
+	@$(BIN)/dagster dev -w workspace.yaml $(ARGS)
+
+test: .venv/.dev  ## the tests (minutes); INSTGOV_BARS_DIR adds those on real bars
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+nightly: .venv/.dev  ## the long tests, left out of `make test`
+	@$(BIN)/python -m pytest -m nightly $(ARGS)
+
+check: .venv/.dev  ## style, format, architecture, types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
+
+bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
+	@$(BIN)/instgov bench ingest $(ARGS)
+
+docs: .venv/.dev  ## write the generated pages again (docs/roadmap.md)
+	@$(BIN)/python -m instgov_dagster_tests.repository.roadmap
+
+# Pins and hashes, no addresses, for every platform; the extra groups go into the second lock only.
+lock: $(BIN)/uv  ## compile the two locks again from pyproject.toml
+	@$(COMPILE) --output-file requirements.lock
+	@$(COMPILE) --group dev --output-file requirements-dev.lock
+
+clean:  ## remove the environment and the caches; never data/
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

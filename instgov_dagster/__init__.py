@@ -1,0 +1,1 @@
+"""Institutional trading governance as Dagster software-defined assets."""

@@ -1,0 +1,1 @@
+"""The repository itself: its roadmap, its documents, its own rules."""

@@ -1,0 +1,1 @@
+"""Every number that decides something, one file a wing; config gathers them."""

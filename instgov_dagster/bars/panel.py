@@ -1,0 +1,104 @@
+"""Prices on one clock: the sessions of the New York exchange, one column a symbol."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.bars.calendars import expected_sessions, history_window, last_closed_date
+from instgov_dagster.vocabulary.errors import InputError
+from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PricePanel:
+    """Total-return prices on exchange sessions.
+
+    ``dates`` ``(T,)`` are sessions (D), ascending; ``prices`` ``(T, N)`` has a column for each of
+    ``symbols``, NaN before a symbol's first price and nowhere after it.
+    """
+
+    dates: NDArray[np.datetime64]
+    symbols: tuple[str, ...]
+    prices: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shape = (self.dates.size, len(self.symbols))
+        if self.prices.shape != shape:
+            raise ValueError(f"PricePanel.prices must have shape {shape}, was {self.prices.shape}")
+        for name in ("dates", "prices"):
+            seen = getattr(self, name).view()
+            seen.flags.writeable = False
+            object.__setattr__(self, name, seen)
+
+
+def price_panel(
+    price_history: pl.DataFrame,
+    symbols: tuple[str, ...],
+    *,
+    asof: date,
+    history: HistoryPolicy,
+) -> PricePanel:
+    """Put the last price of each symbol at or before each exchange session side by side.
+
+    Parameters
+    ----------
+    price_history
+        ``PRICE_SCHEMA``. Later rows than the last closed session of the exchange are left out.
+    symbols
+        The columns, in this order; one without prices is a column of NaN.
+
+    Returns
+    -------
+    PricePanel
+        Over the closed exchange sessions of the window. A bar belongs to the session of its own
+        date or, on a day the exchange is shut, to the next one: returns of crypto and FX over a
+        weekend compound into Monday's. A 24-hour bar ends up to three hours after the exchange
+        closes; holding it back a session would set it 21 hours early.
+
+    Raises
+    ------
+    InputError
+        If a symbol is asked for twice.
+    """
+    if len(set(symbols)) != len(symbols):
+        raise InputError("symbols must be distinct, was with duplicates")
+    start, end = history_window(asof, history)
+    dates = expected_sessions(None, start, end)
+    dates = dates[dates <= np.datetime64(last_closed_date(None, asof, history))]
+    prices = np.full((dates.size, len(symbols)), np.nan)
+    if not symbols or not dates.size:
+        return PricePanel(dates=dates, symbols=symbols, prices=prices)
+    first = np.datetime64(start)
+    held = (
+        price_history.lazy()
+        .filter(
+            pl.col("date") >= start,
+            pl.col("date") <= dates[-1].astype(date),
+            pl.col("price").is_not_null(),
+        )
+        .select(
+            "date",
+            "price",
+            column=pl.col("symbol").cast(pl.Enum(symbols), strict=False).to_physical(),
+        )
+        .filter(pl.col("column").is_not_null())
+        .sort("date")
+        .collect()
+    )
+    days = (held["date"].to_numpy().astype("datetime64[D]") - first).astype(np.int64)
+    session_of = np.searchsorted(dates, first + np.arange((end - start).days))
+    # Sorted by date: where a weekend's bars meet in one cell, the last of them stays.
+    prices[session_of[days], held["column"].to_numpy()] = held["price"].to_numpy()
+    return PricePanel(dates=dates, symbols=symbols, prices=fill_forward(prices))
+
+
+def fill_forward(prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Carry each column's last finite value down, shape ``(T, N)``; leading NaN stay."""
+    if not prices.size:
+        return prices.copy()
+    places = np.where(np.isfinite(prices), np.arange(prices.shape[0])[:, None], 0)
+    np.maximum.accumulate(places, axis=0, out=places)
+    return prices[places, np.arange(prices.shape[1])[None, :]]

@@ -1,0 +1,1 @@
+"""Tests of the quality score: rules, volume, score, real bars."""

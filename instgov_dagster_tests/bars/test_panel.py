@@ -1,0 +1,115 @@
+"""The panel holds the last price at or before each exchange session, and nothing later."""
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from instgov_dagster.bars.adjusted import adjust_bars
+from instgov_dagster.bars.panel import PricePanel, fill_forward, price_panel
+from instgov_dagster.vocabulary.bars import AssetClass
+from instgov_dagster.vocabulary.errors import InputError
+from instgov_dagster_tests.bars.quality.frames import (
+    ASOF,
+    HISTORY,
+    QUALITY,
+    calm_bars,
+    sessions,
+    universe_of,
+)
+
+BARS = pl.concat([calm_bars("AAA"), calm_bars("BTC-USD", AssetClass.CRYPTO)])
+PRICES = adjust_bars(
+    BARS,
+    universe=universe_of(**{"AAA": AssetClass.STOCKS, "BTC-USD": AssetClass.CRYPTO}),
+    asof=ASOF,
+    policy=QUALITY,
+    history=HISTORY,
+)
+
+
+def panel(prices: pl.DataFrame, *symbols: str) -> PricePanel:
+    """Give the panel of the night."""
+    return price_panel(prices, symbols, asof=ASOF, history=HISTORY)
+
+
+def test_the_panel_is_the_exchange_s_sessions_by_the_symbols_asked_for() -> None:
+    found = panel(PRICES, "BTC-USD", "AAA")
+    assert np.array_equal(found.dates, sessions())
+    assert found.prices.shape == (1257, 2)
+    stock = PRICES.filter(pl.col("symbol") == "AAA")["price"].to_numpy()
+    assert np.array_equal(found.prices[:, 1], stock)
+
+
+def test_a_weekend_of_crypto_compounds_into_monday() -> None:
+    found = panel(PRICES, "BTC-USD")
+    crypto = dict(PRICES.filter(pl.col("symbol") == "BTC-USD").select("date", "price").iter_rows())
+    friday, monday = np.searchsorted(
+        found.dates, np.array(["2024-11-22", "2024-11-25"], dtype="datetime64[D]")
+    )
+    assert found.prices[friday, 0] == crypto[date(2024, 11, 22)]
+    assert found.prices[monday, 0] == crypto[date(2024, 11, 25)]
+    assert monday == friday + 1
+
+
+def test_a_missing_session_carries_the_last_price() -> None:
+    thanksgiving_gone = PRICES.filter(
+        (pl.col("symbol") == "AAA") & (pl.col("date") != date(2024, 11, 26))
+    )
+    found = panel(thanksgiving_gone, "AAA")
+    at = int(np.searchsorted(found.dates, np.datetime64("2024-11-26")))
+    assert found.prices[at, 0] == found.prices[at - 1, 0]
+
+
+def test_before_the_first_price_there_is_none_and_a_stranger_has_none_at_all() -> None:
+    young = PRICES.filter((pl.col("symbol") == "AAA") & (pl.col("date") >= date(2023, 1, 3)))
+    found = panel(young, "AAA", "ZZZ")
+    first = int(np.searchsorted(found.dates, np.datetime64("2023-01-03")))
+    assert np.isnan(found.prices[:first, 0]).all()
+    assert np.isfinite(found.prices[first:, 0]).all()
+    assert np.isnan(found.prices[:, 1]).all()
+
+
+def test_a_price_of_the_day_traded_is_not_seen() -> None:
+    today = PRICES.tail(1).with_columns(date=pl.lit(ASOF), price=pl.lit(1e9))
+    later = pl.concat([PRICES, today])
+    assert np.array_equal(panel(later, "BTC-USD").prices, panel(PRICES, "BTC-USD").prices)
+
+
+def test_the_order_of_rows_does_not_matter() -> None:
+    shuffled = PRICES.sample(fraction=1.0, shuffle=True, seed=3)
+    assert np.array_equal(panel(shuffled, "BTC-USD").prices, panel(PRICES, "BTC-USD").prices)
+
+
+def test_a_panel_is_frozen_and_of_one_shape() -> None:
+    found = panel(PRICES, "AAA")
+    with pytest.raises(ValueError, match="read-only"):
+        found.prices[0, 0] = 1.0
+    with pytest.raises(ValueError, match=r"must have shape \(1257, 2\)"):
+        PricePanel(dates=found.dates, symbols=("A", "B"), prices=found.prices)
+
+
+def test_a_symbol_asked_for_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="symbols must be distinct"):
+        panel(PRICES, "AAA", "AAA")
+
+
+def test_no_symbols_make_an_empty_panel() -> None:
+    assert panel(PRICES).prices.shape == (1257, 0)
+
+
+@given(
+    hnp.arrays(
+        np.float64,
+        st.tuples(st.integers(1, 8), st.integers(1, 4)),
+        elements=st.one_of(st.just(float("nan")), st.floats(-9, 9)),
+    )
+)
+def test_filling_forward_is_the_pandas_way(prices: np.ndarray) -> None:
+    pandas = pytest.importorskip("pandas")
+    expected = pandas.DataFrame(prices).ffill().to_numpy()
+    assert np.array_equal(fill_forward(prices), expected, equal_nan=True)

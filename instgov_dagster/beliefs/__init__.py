@@ -1,0 +1,1 @@
+"""Beliefs: what the bars say about regimes, returns and the models that forecast them."""

@@ -1,0 +1,160 @@
+"""The forward filter over hidden regimes and its transition counts; no smoothing, no policy."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.vocabulary.policy.beliefs import EmissionTable
+
+Floats = NDArray[np.float64]
+
+
+class FilteredPath(NamedTuple):
+    """What was believed at each session, and the transition matrix it would be carried on by."""
+
+    beliefs: Floats  # (T, K), filtered, rows sum to one
+    transitions: Floats  # (T, K, K), posterior mean after the session
+    log_likelihood: float
+
+
+class HorizonChances(NamedTuple):
+    """Where the chain stands after the horizon, and whether it met the worst state on the way."""
+
+    state: Floats  # (K,)
+    hit: float
+
+
+def student_t_log_density(values: Floats, table: EmissionTable, *, dof: float) -> Floats:
+    """Evaluate one observation's log density in each regime.
+
+    Parameters
+    ----------
+    values
+        Shape ``(T,)``, in the table's unit; NaN where the observation is missing.
+    table
+        Locations and scales by regime.
+    dof
+        Degrees of freedom of the Student-t law.
+
+    Returns
+    -------
+    Shape ``(T, 3)``; a missing observation says nothing: 0 in every regime. The Jacobian of the
+    logarithm is left out where the table is logarithmic: it is the same in every regime and
+    cancels.
+
+    Raises
+    ------
+    ValueError
+        If an observation of a logarithmic table is not positive.
+    """
+    location = np.array(table.location.as_tuple())
+    scale = np.array(table.scale.as_tuple())
+    observed = np.isfinite(values)
+    filled = np.where(observed, values, 1.0)
+    if table.is_logarithmic:
+        if not bool(np.all(filled > 0)):
+            raise ValueError(f"a logarithmic observation must be > 0, was {filled.min()!r}")
+        filled, location = np.log(filled), np.log(location)
+    z = (filled[:, None] - location) / scale
+    constant = math.lgamma((dof + 1) / 2) - math.lgamma(dof / 2) - 0.5 * math.log(dof * math.pi)
+    density = constant - np.log(scale) - 0.5 * (dof + 1) * np.log1p(z * z / dof)
+    return np.where(observed[:, None], density, 0.0)
+
+
+def stationary_distribution(transition: Floats) -> Floats:
+    """Solve for the distribution that one step of the chain leaves as it is.
+
+    Parameters
+    ----------
+    transition
+        Shape ``(K, K)``, positive rows that sum to one.
+    """
+    n_states = transition.shape[0]
+    system = np.vstack([transition.T - np.eye(n_states), np.ones(n_states)])
+    target = np.append(np.zeros(n_states), 1.0)
+    solution = np.linalg.lstsq(system, target, rcond=None)[0]
+    clipped = np.clip(solution, 0.0, 1.0)
+    return np.asarray(clipped / clipped.sum())
+
+
+def filter_forward(
+    log_emissions: Floats, prior: Floats, *, pseudo_counts: float, initial: Floats
+) -> FilteredPath:
+    """Filter the regimes forward, learning the transitions from the filtered joints on the way.
+
+    Parameters
+    ----------
+    log_emissions
+        Shape ``(T, K)``, finite.
+    prior
+        Shape ``(K, K)``, prior mean of the transition matrix, entries in (0, 1).
+    pseudo_counts
+        Weight of each prior row, in sessions.
+    initial
+        Shape ``(K,)``, the distribution before the first session is observed.
+
+    Returns
+    -------
+    Row ``t`` rests on the observations up to ``t`` alone: nothing later moves a bit of it.
+
+    Raises
+    ------
+    ValueError
+        If a log density is not finite.
+
+    Notes
+    -----
+    Hamilton (1989), Econometrica 57. The joint ``P(s_{t-1}=i, s_t=j | y_1..t)`` is proportional
+    to ``b_{t-1}(i) A_ij e_t(j)``; its sum over the path, added to the prior's pseudo-counts, is
+    the row-wise Dirichlet posterior whose mean is the matrix used at ``t + 1``. The smoothed
+    joint, which reads the future, never enters.
+    """
+    if not bool(np.all(np.isfinite(log_emissions))):
+        raise ValueError("log_emissions must be finite")
+    n_sessions, n_states = log_emissions.shape
+    beliefs = np.empty((n_sessions, n_states))
+    transitions = np.empty((n_sessions, n_states, n_states))
+    counts = pseudo_counts * prior
+    matrix = counts / counts.sum(axis=1, keepdims=True)
+    peak = log_emissions.max(axis=1)
+    emissions = np.exp(log_emissions - peak[:, None])
+    log_likelihood = 0.0
+    for t in range(n_sessions):
+        if t == 0:
+            weights = initial * emissions[0]
+        else:
+            joint = beliefs[t - 1][:, None] * matrix * emissions[t]
+            weights = joint.sum(axis=0)
+        total = weights.sum()
+        beliefs[t] = weights / total
+        log_likelihood += math.log(total) + float(peak[t])
+        if t > 0:
+            counts = counts + joint / total
+            matrix = counts / counts.sum(axis=1, keepdims=True)
+        transitions[t] = matrix
+    return FilteredPath(beliefs, transitions, log_likelihood)
+
+
+def look_ahead(belief: Floats, transition: Floats, *, sessions: int) -> HorizonChances:
+    """Carry a belief over the horizon, and find the chance of meeting the last state on it.
+
+    Parameters
+    ----------
+    belief
+        Shape ``(K,)``, sums to one.
+    transition
+        Shape ``(K, K)``, rows sum to one; the last state is the worst.
+    sessions
+        Steps ahead.
+
+    Notes
+    -----
+    ``state = b A^h``; ``hit = 1 - b_NC A_NC^h 1`` with NC the states other than the last, so
+    being in it today counts as met (roadmap 7.2, SPEC 2).
+    """
+    state = belief @ np.linalg.matrix_power(transition, sessions)
+    safe = np.linalg.matrix_power(transition[:-1, :-1], sessions).sum(axis=1)
+    hit = 1.0 - float(belief[:-1] @ safe)
+    return HorizonChances(state / state.sum(), min(max(hit, 0.0), 1.0))

@@ -1,0 +1,217 @@
+"""The health of every model on every symbol, judged by its own out-of-sample errors."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.beliefs.record import ModelRecord, model_record
+from instgov_dagster.beliefs.returns import return_panel
+from instgov_dagster.vocabulary.beliefs import ModelHealthMetrics
+from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+Floats = NDArray[np.float64]
+
+HEALTH_SCHEMA = pl.Schema(
+    {
+        "symbol": pl.String(),
+        "date": pl.Date(),
+        "model_id": pl.String(),
+        "model_age_days": pl.Int64(),
+        "rolling_error": pl.Float64(),
+        "autocorr_flip": pl.Boolean(),
+        "decay_factor": pl.Float64(),
+        "mu": pl.Float64(),
+        "sigma": pl.Float64(),
+        "p_loss": pl.Float64(),
+        "cvar_95": pl.Float64(),
+        "confidence": pl.Float64(),
+        "model_disagreement_var": pl.Float64(),
+        "disagreement_penalty": pl.Float64(),
+        "mu_adjusted": pl.Float64(),
+        "rolling_forecast_error": pl.Float64(),
+        "autocorr_flip_detected": pl.Boolean(),
+        "age_decay_factor": pl.Float64(),
+        "error_decay_factor": pl.Float64(),
+        "final_decay_factor": pl.Float64(),
+        "is_healthy": pl.Boolean(),
+        "reason_codes": pl.List(pl.String),
+    }
+)
+
+
+def _decay_frame(symbols: tuple[str, ...], model_id: str, record: ModelRecord) -> pl.DataFrame:
+    decay = record.decay
+    return pl.DataFrame(
+        {
+            "symbol": symbols,
+            "model_id": [model_id] * len(symbols),
+            "model_age_days": decay.age_days,
+            "rolling_forecast_error": decay.rolling_error,
+            "autocorr_flip_detected": decay.has_flipped,
+            "age_decay_factor": decay.age_factor,
+            "error_decay_factor": decay.error_factor,
+            "final_decay_factor": decay.final_factor,
+            "is_covered": record.is_covered,
+        },
+        schema_overrides={"symbol": pl.String, "model_id": pl.String},
+    ).with_columns(pl.col("rolling_forecast_error").fill_nan(None))
+
+
+def _reason_codes() -> pl.Expr:
+    tests = {
+        ReasonCode.FORECAST_NOT_FINITE: pl.col("mu").is_null(),
+        ReasonCode.MODEL_EXPIRED: pl.col("is_expired"),
+        ReasonCode.SINGLE_MODEL: pl.col("is_single"),
+        ReasonCode.MODEL_AUTOCORR_FLIP: pl.col("autocorr_flip_detected"),
+        ReasonCode.MODEL_DECAYED: pl.col("final_decay_factor") < 1.0,
+        ReasonCode.MODEL_COVERAGE_REJECTED: ~pl.col("is_covered"),
+    }
+    found = pl.concat_list(
+        [pl.when(test).then(pl.lit(str(code))) for code, test in tests.items()]
+    ).list.drop_nulls()
+    return (
+        pl.when(found.list.len() > 0).then(found).otherwise(pl.lit([str(ReasonCode.MODEL_HEALTHY)]))
+    )
+
+
+def _judge(rows: pl.DataFrame, policy: ModelPolicy) -> pl.DataFrame:
+    health = policy.health
+    per_year = (policy.forecast.sessions_per_year / pl.col("horizon_days")).sqrt()
+    sharpe = per_year * pl.col("mu") / pl.col("sigma")
+    is_healthy = (
+        pl.col("mu").is_not_null()
+        & ~pl.col("is_expired")
+        & (pl.col("final_decay_factor") >= health.min_healthy_decay)
+    )
+    rows = rows.with_columns(
+        is_expired=pl.col("model_age_days") > health.max_age_days
+    ).with_columns(
+        is_healthy=is_healthy,
+        # one opinion does not disagree with itself, and SINGLE_MODEL rejects it anyway
+        model_disagreement_var=sharpe.var(ddof=1).over("symbol").fill_null(0.0),
+        confidence=pl.col("data_quality")
+        * pl.col("final_decay_factor")
+        * pl.col("is_covered").cast(pl.Float64),
+    )
+    is_single = pl.col("is_healthy").sum().over("symbol") < health.min_healthy_models
+    rows = rows.with_columns(
+        is_single=is_single,
+        disagreement_penalty=(-health.disagreement_beta * pl.col("model_disagreement_var")).exp(),
+    )
+    usable = pl.col("is_healthy") & ~pl.col("is_single")
+    gain = pl.when(usable).then(pl.col("mu").clip(0.0) * pl.col("disagreement_penalty"))
+    return rows.with_columns(
+        mu_adjusted=pl.when(pl.col("mu").is_not_null()).then(
+            gain.otherwise(0.0) + pl.col("mu").clip(None, 0.0)
+        ),
+        confidence=pl.when(pl.col("mu").is_not_null()).then("confidence").otherwise(0.0),
+    ).with_columns(reason_codes=_reason_codes())
+
+
+def _quality_frame(symbols: tuple[str, ...], data_quality: Mapping[str, float]) -> pl.DataFrame:
+    missing = [symbol for symbol in symbols if symbol not in data_quality]
+    if missing:
+        raise ValueError(f"data_quality must hold every symbol, misses {missing}")
+    values = [float(data_quality[symbol]) for symbol in symbols]
+    bad = [s for s, value in zip(symbols, values, strict=True) if not 0.0 <= value <= 1.0]
+    if bad:
+        raise ValueError(f"data_quality must lie within [0, 1], does not for {bad}")
+    return pl.DataFrame({"symbol": symbols, "data_quality": values})
+
+
+def _join(forecasts: pl.DataFrame, judged: pl.DataFrame, quality: pl.DataFrame) -> pl.DataFrame:
+    keys = ["symbol", "model_id"]
+    rows = forecasts.drop("reason_codes").join(judged, on=keys, how="inner", validate="1:1")
+    if rows.height != forecasts.height or rows.height != judged.height:
+        raise ValueError("forecasts must hold every model of the policy for every symbol, once")
+    return rows.join(quality, on="symbol", how="left").with_columns(
+        date=pl.col("forecast_session"),
+        rolling_error=pl.col("rolling_forecast_error"),
+        autocorr_flip=pl.col("autocorr_flip_detected"),
+        decay_factor=pl.col("final_decay_factor"),
+    )
+
+
+def assess_health(
+    dates: NDArray[np.datetime64],
+    symbols: tuple[str, ...],
+    prices: Floats,
+    forecasts: pl.DataFrame,
+    *,
+    data_quality: Mapping[str, float],
+    policy: ModelPolicy,
+    asof: date,
+) -> pl.DataFrame:
+    """Judge every forecast by the record of its model on its symbol.
+
+    Parameters
+    ----------
+    dates, symbols, prices, forecasts
+        The panel, ``(T,)``, ``N`` names and ``(T, N)``, and ``forecast_models`` of it.
+    data_quality
+        Quality score in [0, 1] of every symbol.
+    policy
+        The models, the law of their forecasts and how they are judged.
+    asof
+        The day traded; ages are counted to it.
+
+    Returns
+    -------
+    One row a symbol and model (``HEALTH_SCHEMA``). Without a forecast mu and what follows from
+    it are null; where the error windows are not filled the rolling error is null and trust 0.
+
+    Raises
+    ------
+    ValueError
+        If panel, forecasts and quality scores differ in their symbols, or ``asof`` is not after
+        the last session.
+
+    Notes
+    -----
+    SPEC 3, roadmap 6.2-6.5. The errors are those of forecasts made again from every session of
+    the panel with what was known then. ``mu_adjusted`` = mu x penalty on its positive part,
+    which is 0 unless the row is healthy and at least two models of the symbol are; the penalty
+    is ``exp(-beta Var(annual Sharpe))`` over all models that speak, healthy or not.
+    """
+    if np.datetime64(asof, "D") <= dates[-1].astype("datetime64[D]"):
+        raise ValueError(f"asof must be after the last session {dates[-1]}, was {asof}")
+    if not symbols and forecasts.is_empty():
+        return pl.DataFrame(schema=HEALTH_SCHEMA)
+    horizons = forecasts["horizon_days"].unique().to_list()
+    if len(horizons) != 1 or set(forecasts["symbol"]) != set(symbols):
+        raise ValueError("forecasts must hold one horizon and the symbols of the panel")
+    panel = return_panel(prices, policy=policy.forecast, horizon=horizons[0])
+    judged = pl.concat(
+        _decay_frame(symbols, model_id, model_record(panel, dates, model_id, asof, policy))
+        for model_id in policy.model_ids
+    )
+    rows = _join(forecasts, judged, _quality_frame(symbols, data_quality))
+    return (
+        _judge(rows, policy)
+        .select(list(HEALTH_SCHEMA))
+        .cast(HEALTH_SCHEMA)
+        .sort("symbol", "model_id")
+    )
+
+
+def health_rows(health: pl.DataFrame) -> dict[tuple[str, str], ModelHealthMetrics]:
+    """View the health of the forecasts that exist as validated rows by symbol and model.
+
+    Raises
+    ------
+    ValueError
+        If a row breaks a bound of ``ModelHealthMetrics``.
+    """
+    names = [name for name in ModelHealthMetrics.__dataclass_fields__ if name != "reason_codes"]
+    complete = health.drop_nulls(names)
+    return {
+        (row["symbol"], row["model_id"]): ModelHealthMetrics(
+            **{name: row[name] for name in names},
+            reason_codes=tuple(ReasonCode(code) for code in row["reason_codes"]),
+        )
+        for row in complete.iter_rows(named=True)
+    }

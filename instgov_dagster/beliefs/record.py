@@ -1,0 +1,142 @@
+"""The record of one model on one panel: its last validation pass, its decay, its coverage."""
+
+from datetime import date
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.beliefs.decay import DecayState, decay_state, session_errors
+from instgov_dagster.beliefs.forecast import predict_path
+from instgov_dagster.beliefs.models import BENCHMARK, build_model
+from instgov_dagster.beliefs.predictive import LEVEL_95, standard_law
+from instgov_dagster.beliefs.returns import ReturnPanel, forward_returns
+from instgov_dagster.beliefs.validation import (
+    is_worse_than_benchmark,
+    kupiec_p_value,
+    validation_sessions,
+)
+from instgov_dagster.vocabulary.policy.beliefs import ForecastPolicy, HealthPolicy, ModelPolicy
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class ModelRecord(NamedTuple):
+    """One model's record on the whole panel, arrays of shape ``(N,)``."""
+
+    decay: DecayState
+    is_covered: Bools
+
+
+def last_validation_pass(
+    panel: ReturnPanel,
+    dates: NDArray[np.datetime64],
+    mu: Floats,
+    benchmark: Floats,
+    policy: HealthPolicy,
+) -> NDArray[np.intp]:
+    """Find the last session on which each symbol's forecasts passed their validation.
+
+    Parameters
+    ----------
+    panel
+        Prices, returns and volatility of ``T`` sessions.
+    dates
+        Shape ``(T,)``.
+    mu, benchmark
+        Shape ``(T, N)``, forecasts per horizon made on each session.
+    policy
+        Window, rhythm and significance of the validation.
+
+    Returns
+    -------
+    Shape ``(N,)``, session index, -1 where no validation was passed.
+
+    Notes
+    -----
+    SPEC 3, notes E2: a pass is a squared standardised loss over the last 252 outcomes known
+    that is not significantly worse than the zero forecast's. Until the error windows are full
+    there is nothing to validate on and no pass.
+    """
+    horizon, window = panel.horizon, policy.validation_sessions
+    future = forward_returns(panel.prices, panel.bases, sessions=horizon)
+    losses = ((future - mu) / panel.sigma) ** 2 - ((future - benchmark) / panel.sigma) ** 2
+    needed = policy.error_sessions + policy.reference_sessions
+    first = np.where(np.isfinite(mu).any(axis=0), np.isfinite(mu).argmax(axis=0), len(dates))
+    last = np.full(mu.shape[1], -1, dtype=np.intp)
+    for session in validation_sessions(dates, every=policy.validation_every_sessions):
+        # a forecast made h sessions ago is the last one whose outcome is known today
+        end = session - horizon + 1
+        if end < window:
+            continue
+        is_worse = is_worse_than_benchmark(
+            losses[end - window : end],
+            horizon=horizon,
+            significance=policy.validation_significance,
+        )
+        has_passed = ~is_worse & (session - first >= needed)
+        last = np.where(has_passed, session, last)
+    return last
+
+
+def age_in_days(
+    last_pass: NDArray[np.intp], dates: NDArray[np.datetime64], asof: date, max_age_days: int
+) -> NDArray[np.int64]:
+    """Count the days since the last pass; without one, the whole history or more than allowed."""
+    age = (np.datetime64(asof, "D") - dates.astype("datetime64[D]")).astype(np.int64)
+    never = max(int(age[0]), max_age_days + 1)
+    return np.where(last_pass >= 0, age[np.maximum(last_pass, 0)], never)
+
+
+def is_covered(errors: Floats, forecast: ForecastPolicy, policy: HealthPolicy) -> Bools:
+    """Judge the 95 % interval by the last sessions it was stated for; too few are no coverage.
+
+    Parameters
+    ----------
+    errors
+        Shape ``(T, N)``, standardised residuals of one session: at this scale 252 outcomes are
+        252 trials, where those of the full horizon overlap.
+    forecast, policy
+        The predictive law; the window and size of the test.
+    """
+    window = policy.coverage_sessions
+    if errors.shape[0] < window:
+        return np.zeros(errors.shape[1], dtype=np.bool_)
+    recent = errors[-window:]
+    half_width = standard_law(forecast.predictive_dof).half_width_95
+    misses = (np.abs(recent) > half_width).sum(axis=0)
+    p_value = kupiec_p_value(misses, window, expected=1.0 - LEVEL_95)
+    return np.isfinite(recent).all(axis=0) & (p_value >= policy.coverage_significance)
+
+
+def model_record(
+    panel: ReturnPanel,
+    dates: NDArray[np.datetime64],
+    model_id: str,
+    asof: date,
+    policy: ModelPolicy,
+) -> ModelRecord:
+    """Forecast again from every session of the panel and judge what came of it.
+
+    Parameters
+    ----------
+    panel, dates
+        The panel of ``T`` sessions, and its sessions.
+    model_id
+        The model judged.
+    asof
+        The day its age is counted to.
+    policy
+        How the model forecasts and how it is judged.
+    """
+    health = policy.health
+    mu = predict_path(build_model(model_id, policy.forecast), panel, policy.forecast).mu
+    benchmark = build_model(BENCHMARK, policy.forecast).predict_path(panel)
+    last_pass = last_validation_pass(panel, dates, mu, benchmark, health)
+    age_days = age_in_days(last_pass, dates, asof, health.max_age_days)
+    errors = session_errors(panel, mu)
+    return ModelRecord(
+        decay_state(errors, last_pass, age_days, health),
+        is_covered(errors, policy.forecast, health),
+    )

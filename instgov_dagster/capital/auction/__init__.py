@@ -1,0 +1,1 @@
+"""The capital auction: bids in, weights, prices, reasons and a certificate out (phase 4)."""

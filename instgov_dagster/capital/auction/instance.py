@@ -1,0 +1,229 @@
+"""One auction as numbers: values, caps, costs, limits and scenarios; nothing is solved here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.capital.scenarios import ScenarioSet
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapGroup:
+    """A cap on the sum of some bids: the budget, a strategy, a name, a sector or a class."""
+
+    code: ReasonCode
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tail:
+    """One matrix of scenarios, the most its CVaR may be, and the price its CVaR pays anyway.
+
+    ``returns`` has shape ``(n_scenarios, n_symbols)``; ``limit`` is the tightest limit of the
+    measures that are taken on the matrix; ``hurdle`` is lambda on the current one, 0 elsewhere.
+    """
+
+    returns: NDArray[np.float64]
+    limit: float
+    hurdle: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AuctionInstance:
+    """Everything one auction is decided by (SPEC 5).
+
+    Weights and costs are fractions of net asset value and of price. With J bids, N symbols and G
+    groups: ``strategies`` and ``symbol_of`` (J,) say whose each bid is and on what; ``values``
+    (J,) is the adjusted expected return, ties broken; ``held`` (J,) what each bid holds; ``caps``
+    (J,) the most it may hold, with ``cap_codes`` saying why; ``block_codes`` why a bid may hold
+    nothing or not grow; ``membership`` (G, J) and ``group_caps`` (G,) the sums that are capped;
+    ``half_spread`` h, ``impact`` k and ``traded`` d (N,) the cost h t + k ((d + t)^1.5 - d^1.5)
+    of trading t where d was traded before; ``buy_limits`` and ``sell_limits`` (N,) the most a
+    symbol may trade, with ``buy_codes``; ``measure_limits`` one limit a measure.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or the hurdle or level is impossible. The other numbers are judged by
+        `refuse_instance`, so that a bad one is a reason and not a crash.
+    """
+
+    bid_ids: tuple[str, ...]
+    strategies: tuple[str, ...]
+    symbols: tuple[str, ...]
+    symbol_of: NDArray[np.intp]
+    values: NDArray[np.float64]
+    held: NDArray[np.float64]
+    caps: NDArray[np.float64]
+    cap_codes: tuple[ReasonCode, ...]
+    block_codes: tuple[tuple[ReasonCode, ...], ...]
+    groups: tuple[CapGroup, ...]
+    membership: NDArray[np.bool_]
+    group_caps: NDArray[np.float64]
+    half_spread: NDArray[np.float64]
+    impact: NDArray[np.float64]
+    traded: NDArray[np.float64]
+    buy_limits: NDArray[np.float64]
+    buy_codes: tuple[ReasonCode, ...]
+    sell_limits: NDArray[np.float64]
+    scenarios: ScenarioSet
+    measure_limits: tuple[float, ...]
+    hurdle: float
+    confidence_level: float
+    policy: AuctionPolicy
+
+    def __post_init__(self) -> None:
+        n_bids, n_symbols, n_groups = len(self.bid_ids), len(self.symbols), len(self.groups)
+        shapes = {
+            "symbol_of": (n_bids,),
+            "values": (n_bids,),
+            "held": (n_bids,),
+            "caps": (n_bids,),
+            "membership": (n_groups, n_bids),
+            "group_caps": (n_groups,),
+            "half_spread": (n_symbols,),
+            "impact": (n_symbols,),
+            "traded": (n_symbols,),
+            "buy_limits": (n_symbols,),
+            "sell_limits": (n_symbols,),
+        }
+        for name, shape in shapes.items():
+            if getattr(self, name).shape != shape:
+                raise ValueError(
+                    f"AuctionInstance.{name} must have shape {shape}, "
+                    f"was {getattr(self, name).shape}"
+                )
+        if self.scenarios.symbols != self.symbols:
+            raise ValueError("AuctionInstance.scenarios must have the instance's symbols")
+        if len(self.measure_limits) != len(self.scenarios.measures):
+            raise ValueError("AuctionInstance.measure_limits must hold one limit a measure")
+        lengths = {len(self.cap_codes), len(self.block_codes), len(self.strategies), n_bids}
+        if len(lengths) != 1 or len(self.buy_codes) != n_symbols:
+            raise ValueError("AuctionInstance must have one code a bid and one a symbol")
+        if not (0.0 <= self.hurdle < np.inf and 0.0 < self.confidence_level < 1.0):
+            raise ValueError(
+                "AuctionInstance.hurdle must be finite and >= 0 and confidence_level in (0, 1), "
+                f"were {self.hurdle!r} and {self.confidence_level!r}"
+            )
+        if n_bids and not (0 <= self.symbol_of.min() <= self.symbol_of.max() < n_symbols):
+            raise ValueError("AuctionInstance.symbol_of must point into symbols")
+
+    def net(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum bids into symbols: shape ``(n_bids,)`` to ``(n_symbols,)``."""
+        total = np.bincount(self.symbol_of, weights=weights, minlength=len(self.symbols))
+        return total.astype(np.float64)
+
+    @property
+    def tails(self) -> tuple[Tail, ...]:
+        """The distinct scenario matrices, each with the tightest limit held against it.
+
+        A multiplied measure m * max(CVaR, 0) <= limit says CVaR <= limit / m on the same matrix.
+        """
+        found: dict[int, Tail] = {}
+        pairs = zip(self.scenarios.measures, self.measure_limits, strict=True)
+        for place, (measure, limit) in enumerate(pairs):
+            key = id(measure.returns)
+            hurdle = self.hurdle if place == 0 else 0.0
+            bound = limit / measure.multiplier
+            if key in found:
+                bound, hurdle = min(bound, found[key].limit), found[key].hurdle
+            found[key] = Tail(returns=measure.returns, limit=bound, hurdle=hurdle)
+        return tuple(found.values())
+
+    @property
+    def reach(self) -> NDArray[np.float64]:
+        """The most each symbol can trade in this auction, shape ``(n_symbols,)``.
+
+        A purchase ends at the name cap or at the sum of the bids' caps; a sale ends at zero. The
+        chords that stand for impact are spread over this range.
+        """
+        net_held = self.net(self.held)
+        room = np.minimum(self.net(self.caps), self.policy.name_cap) - net_held
+        buys = np.minimum(self.buy_limits, np.maximum(room, 0.0))
+        return np.maximum(buys, np.minimum(self.sell_limits, net_held))
+
+
+def chord_grid(policy: AuctionPolicy) -> NDArray[np.float64]:
+    """Return the ends of the chords on [0, 1], shape ``(n_chords + 1,)``, denser near zero."""
+    steps = np.arange(policy.impact_chords + 1, dtype=np.float64) / policy.impact_chords
+    grid: NDArray[np.float64] = steps**policy.impact_grading
+    return grid
+
+
+def chord_nodes(instance: AuctionInstance) -> NDArray[np.float64]:
+    """Return the impact cost at the ends of each symbol's chords, ``(n_symbols, n_chords + 1)``.
+
+    k ((d + t)^1.5 - d^1.5) with what was traded before: an order cut into many small ones over
+    one session costs what it would have cost whole.
+    """
+    before = instance.traded[:, None]
+    ends = instance.reach[:, None] * chord_grid(instance.policy)
+    nodes: NDArray[np.float64] = instance.impact[:, None] * ((before + ends) ** 1.5 - before**1.5)
+    return nodes
+
+
+def require_known_holdings(instance: AuctionInstance) -> None:
+    """Halt where what is held is not known: then no step of the ladder has a book to stand on.
+
+    Raises
+    ------
+    SystemHalt
+        ``RISK_NOT_FINITE`` if a held weight is not finite or is short.
+    """
+    held = instance.held
+    if not (np.isfinite(held) & (held >= 0.0)).all():
+        raise SystemHalt(
+            ReasonCode.RISK_NOT_FINITE, f"held weights must be finite and >= 0, were {held}"
+        )
+
+
+def refuse_instance(instance: AuctionInstance) -> tuple[ReasonCode, ...]:
+    """Name what forbids solving this instance; nothing where it may be solved.
+
+    Raw solvers do not fail closed: HiGHS answers "Optimal" on NaN, so every number is looked at
+    before one is asked.
+
+    Returns
+    -------
+    ``BID_NOT_FINITE`` for values, caps and costs, ``RISK_NOT_FINITE`` for scenarios and limits.
+    """
+    codes = []
+    of_bids = (
+        instance.values,
+        instance.caps,
+        instance.group_caps,
+        instance.half_spread,
+        instance.impact,
+        instance.traded,
+        instance.buy_limits,
+        instance.sell_limits,
+    )
+    costs = of_bids[3:]
+    if not all(np.isfinite(part).all() for part in of_bids) or any(
+        (part < 0.0).any() for part in costs
+    ):
+        codes.append(ReasonCode.BID_NOT_FINITE)
+    is_measurable = all(np.isfinite(tail.returns).all() for tail in instance.tails)
+    if not (is_measurable and np.isfinite(instance.measure_limits).all()):
+        codes.append(ReasonCode.RISK_NOT_FINITE)
+    return tuple(codes)
+
+
+def require_feasible_cash(instance: AuctionInstance) -> None:
+    """Halt where not even holding nothing is allowed: the configuration or the data is broken.
+
+    Raises
+    ------
+    SystemHalt
+        ``AUCTION_INFEASIBLE`` naming the negative cap or limit.
+    """
+    limits = [tail.limit for tail in instance.tails]
+    smallest = min([*limits, *instance.caps.tolist(), *instance.group_caps.tolist()], default=0.0)
+    if not smallest >= 0.0:
+        raise SystemHalt(
+            ReasonCode.AUCTION_INFEASIBLE, f"a cap or limit is {smallest!r}, below zero"
+        )

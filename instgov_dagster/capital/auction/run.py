@@ -1,0 +1,272 @@
+"""Run one auction down the ladder: validate, solve, check, certify, fall back, explain."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.capital.auction.certificate import (
+    check_weights,
+    objective_value,
+    repair_tail,
+    upper_bound,
+)
+from instgov_dagster.capital.auction.explain import (
+    Prices,
+    explain_bids,
+    no_prices,
+    price_bids,
+    refuse_bids,
+    shadow_prices,
+)
+from instgov_dagster.capital.auction.instance import (
+    AuctionInstance,
+    refuse_instance,
+    require_feasible_cash,
+    require_known_holdings,
+)
+from instgov_dagster.capital.auction.result import AuctionResult, Certificate
+from instgov_dagster.capital.auction.solver import AuctionSolution, AuctionSolver
+from instgov_dagster.capital.auction.values import AdjustedValues
+from instgov_dagster.capital.cvar import book_losses, cvar
+from instgov_dagster.vocabulary.capital import AuctionStatus
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+_STATUS_CODES = {
+    AuctionStatus.OPTIMAL: ReasonCode.AUCTION_OPTIMAL,
+    AuctionStatus.CERTIFIED_SUBOPTIMAL: ReasonCode.AUCTION_CERTIFIED_SUBOPTIMAL,
+    AuctionStatus.PREVIOUS_SCALED: ReasonCode.AUCTION_PREVIOUS_SCALED,
+    AuctionStatus.NO_TRADE: ReasonCode.AUCTION_NO_TRADE,
+}
+
+_REFUSALS = (ReasonCode.BID_NOT_FINITE, ReasonCode.RISK_NOT_FINITE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Answer:
+    # One step of the ladder, with all that is known at it.
+    status: AuctionStatus
+    weights: NDArray[np.float64]
+    prices: Prices
+    certificate: Certificate | None
+    lambda_star: float | None
+    message: str
+    codes: tuple[ReasonCode, ...]
+
+
+def run_auction(
+    instance: AuctionInstance,
+    values: AdjustedValues,
+    *,
+    solver: AuctionSolver,
+    previous: NDArray[np.float64] | None,
+) -> AuctionResult:
+    """Let every bid compete for capital (roadmap 0.3, 4.3, 4.4); no bid gets any by default.
+
+    The steps of the ladder: OPTIMAL and CERTIFIED_SUBOPTIMAL need an answer that keeps every
+    limit and a certificate within its gap, PREVIOUS_SCALED keeps the last target scaled into
+    today's limits, NO_TRADE keeps what is held. All of them explain every bid.
+
+    Parameters
+    ----------
+    instance
+        The auction, from `build_instance`.
+    values
+        The attribution it was built from.
+    solver
+        Anything that solves auctions; nothing it says is believed before it is checked.
+    previous
+        The weights of the last target in the order of the bids, shape ``(n_bids,)``; ``None``
+        where there is none.
+
+    Raises
+    ------
+    SystemHalt
+        ``RISK_NOT_FINITE`` where the holdings are not known; ``AUCTION_INFEASIBLE`` where not
+        even cash is allowed.
+    """
+    require_known_holdings(instance)
+    refusals = refuse_instance(instance)
+    if refusals:
+        return _conclude(instance, values, _no_trade(instance, "refused before solving", refusals))
+    require_feasible_cash(instance)
+    solution = solver.solve(instance)
+    answer = _accept(instance, solution)
+    if answer is None:
+        answer = _fall_back(instance, previous, solution.message)
+    return _conclude(instance, values, answer)
+
+
+def quantise_weights(
+    instance: AuctionInstance, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Round weights down to the quantum; a bid that does not trade keeps its weight bit by bit.
+
+    Rounding down never breaks a cap. What is within a thousandth below a step is on the step, so
+    that two solves of one instance agree.
+    """
+    policy = instance.policy
+    steps = round(1.0 / policy.weight_quantum)
+    floored = np.floor(np.maximum(weights, 0.0) * steps + policy.quantum_slack) / steps
+    is_kept = np.abs(weights - instance.held) <= policy.feasibility_tolerance
+    rounded: NDArray[np.float64] = np.where(is_kept, instance.held, floored)
+    return rounded
+
+
+def _accept(instance: AuctionInstance, solution: AuctionSolution) -> _Answer | None:
+    # The solver's answer where it survives every check, None where it does not.
+    shapes_fit = (
+        solution.weights.shape == instance.held.shape
+        and solution.group_prices.shape == instance.group_caps.shape
+        and [share.shape[0] for share in solution.tail_weights]
+        == [tail.returns.shape[0] for tail in instance.tails]
+    )
+    if not (solution.is_solved and shapes_fit and np.isfinite(solution.weights).all()):
+        return None
+    weights = quantise_weights(instance, solution.weights)
+    if check_weights(instance, weights):
+        return None
+    proof = certify(instance, weights, solution.tail_weights, solution.group_prices)
+    policy = instance.policy
+    if not (math.isfinite(proof.gap) and abs(proof.gap) <= policy.suboptimal_gap):
+        return None
+    is_optimal = abs(proof.gap) <= policy.gap_tolerance
+    status = AuctionStatus.OPTIMAL if is_optimal else AuctionStatus.CERTIFIED_SUBOPTIMAL
+    star = solution.lambda_star
+    return _Answer(
+        status=status,
+        weights=weights,
+        prices=price_bids(instance, solution.tail_weights, solution.group_prices),
+        certificate=proof,
+        lambda_star=star if math.isfinite(star) else None,
+        message=solution.message,
+        codes=() if weights.any() else (ReasonCode.AUCTION_CLEARED_TO_CASH,),
+    )
+
+
+def certify(
+    instance: AuctionInstance,
+    weights: NDArray[np.float64],
+    tail_weights: tuple[NDArray[np.float64], ...],
+    group_prices: NDArray[np.float64],
+) -> Certificate:
+    """Prove how good weights are: their value, and a bound no feasible weights exceed.
+
+    Parameters
+    ----------
+    weights
+        Shape ``(n_bids,)``.
+    tail_weights, group_prices
+        Any numbers; better ones prove more.
+    """
+    level = instance.confidence_level
+    shares = [
+        repair_tail(raw, tail, confidence_level=level)
+        for raw, tail in zip(tail_weights, instance.tails, strict=True)
+    ]
+    prices = np.where(np.isfinite(group_prices), np.maximum(group_prices, 0.0), 0.0)
+    value = objective_value(instance, weights)
+    bound = upper_bound(instance, tuple(shares), prices)
+    return Certificate(
+        objective=value,
+        upper_bound=bound,
+        gap=bound - value,
+        tails=tuple(
+            tuple((int(s), float(share[s])) for s in np.flatnonzero(share)) for share in shares
+        ),
+        group_prices=tuple((int(g), float(prices[g])) for g in np.flatnonzero(prices)),
+    )
+
+
+def recheck(instance: AuctionInstance, result: AuctionResult) -> float:
+    """Prove a stored result again from its certificate, without a solver; returns the gap.
+
+    Raises
+    ------
+    ValueError
+        If the result has no certificate, or its weights break a limit of the instance.
+    """
+    if result.certificate is None:
+        raise ValueError(f"a result of status {result.status} has no certificate")
+    broken = check_weights(instance, result.weights)
+    if broken:
+        raise ValueError(f"the weights must keep every limit, broken were {broken}")
+    shares = []
+    for support, tail in zip(result.certificate.tails, instance.tails, strict=True):
+        share = np.zeros(tail.returns.shape[0])
+        for scenario, weight in support:
+            share[scenario] = weight
+        shares.append(share)
+    prices = np.zeros(len(instance.groups))
+    for group, price in result.certificate.group_prices:
+        prices[group] = price
+    return certify(instance, result.weights, tuple(shares), prices).gap
+
+
+def _fall_back(
+    instance: AuctionInstance, previous: NDArray[np.float64] | None, message: str
+) -> _Answer:
+    if previous is not None and previous.shape == instance.held.shape:
+        scaled = _scale_into_limits(instance, previous)
+        if scaled is not None and not check_weights(instance, scaled):
+            return _Answer(
+                status=AuctionStatus.PREVIOUS_SCALED,
+                weights=scaled,
+                prices=no_prices(instance),
+                certificate=None,
+                lambda_star=None,
+                message=message,
+                codes=(),
+            )
+    return _no_trade(instance, message, ())
+
+
+def _no_trade(instance: AuctionInstance, message: str, codes: tuple[ReasonCode, ...]) -> _Answer:
+    return _Answer(
+        status=AuctionStatus.NO_TRADE,
+        weights=instance.held.copy(),
+        prices=no_prices(instance),
+        certificate=None,
+        lambda_star=None,
+        message=message,
+        codes=codes,
+    )
+
+
+def _scale_into_limits(
+    instance: AuctionInstance, previous: NDArray[np.float64]
+) -> NDArray[np.float64] | None:
+    # One factor for all bids; CVaR and gross are both proportional to it.
+    if not (np.isfinite(previous) & (previous >= 0.0)).all():
+        return None
+    clipped = np.minimum(previous, instance.caps)
+    gross = instance.membership.astype(np.float64) @ clipped
+    ratios = np.divide(
+        instance.group_caps, gross, out=np.ones_like(gross), where=gross > instance.group_caps
+    )
+    factor = float(ratios.min(initial=1.0))
+    for tail in instance.tails:
+        losses = book_losses(tail.returns, instance.net(clipped))
+        value = cvar(losses, confidence_level=instance.confidence_level)
+        if value > tail.limit:
+            factor = min(factor, tail.limit / value)
+    return quantise_weights(instance, clipped * factor)
+
+
+def _conclude(instance: AuctionInstance, values: AdjustedValues, answer: _Answer) -> AuctionResult:
+    notes = [code for measure in instance.scenarios.measures for code in measure.reason_codes]
+    codes = dict.fromkeys([_STATUS_CODES[answer.status], *answer.codes, *notes])
+    is_refused = any(code in _REFUSALS for code in answer.codes)
+    return AuctionResult(
+        status=answer.status,
+        reason_codes=tuple(codes),
+        hurdle=instance.hurdle,
+        lambda_star=answer.lambda_star,
+        message=answer.message,
+        prices=() if is_refused else shadow_prices(instance, answer.weights, answer.prices),
+        certificate=answer.certificate,
+        bids=refuse_bids(instance, values, answer.codes)
+        if is_refused
+        else explain_bids(instance, values, answer.weights, answer.prices),
+    )

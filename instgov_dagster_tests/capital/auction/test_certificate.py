@@ -1,0 +1,140 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from instgov_dagster.capital.auction.certificate import (
+    check_weights,
+    marginal_costs,
+    objective_value,
+    repair_tail,
+    trading_costs,
+    upper_bound,
+)
+from instgov_dagster.capital.auction.instance import AuctionInstance, chord_grid
+from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
+from instgov_dagster.vocabulary.reasons import ReasonCode
+from instgov_dagster_tests.capital.auction.settings import SOLVER, one
+from instgov_dagster_tests.capital.worlds import random_instance, small_config
+
+pytestmark = pytest.mark.roadmap("4.3", "TEST.4")
+
+
+def small(seed: int) -> AuctionInstance:
+    return random_instance(
+        seed, n_symbols=5, n_scenarios=80, is_holding=True, config=small_config()
+    )
+
+
+def feasible(instance: AuctionInstance, rng: np.random.Generator) -> np.ndarray:
+    """Any weights that keep every limit: a random book, scaled down until it does."""
+    weights = rng.uniform(0.0, 0.02, instance.held.size)
+    while check_weights(instance, weights):
+        weights = weights * 0.7
+        if weights.max() < 1e-9:
+            return np.zeros(instance.held.size)
+    return weights
+
+
+@pytest.mark.parametrize("seed", range(5))
+@settings(max_examples=12)
+@given(st.integers(0, 2**31))
+def test_no_feasible_weights_are_worth_more_than_any_duals_bound(seed: int, draw: int) -> None:
+    instance = small(seed)
+    rng = np.random.default_rng(draw)
+    tails = tuple(
+        rng.exponential(0.01, tail.returns.shape[0]) * (rng.random(tail.returns.shape[0]) < 0.2)
+        for tail in instance.tails
+    )
+    prices = rng.exponential(0.002, len(instance.groups)) * (rng.random(len(instance.groups)) < 0.5)
+    bound = upper_bound(instance, tails, prices)
+    assert objective_value(instance, feasible(instance, rng)) <= bound + 1e-15
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_solvers_duals_prove_its_weights_best(seed: int) -> None:
+    instance = small(seed)
+    solution = SOLVER.solve(instance)
+    bound = upper_bound(instance, solution.tail_weights, solution.group_prices)
+    value = objective_value(instance, np.clip(solution.weights, 0.0, instance.caps))
+    assert abs(bound - value) <= 1e-9
+    nudged = solution.group_prices * 1.1 + 1e-5
+    assert upper_bound(instance, solution.tail_weights, nudged) > value
+
+
+@settings(max_examples=30)
+@given(
+    st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=40, max_size=40),
+    st.sampled_from([0.0, 0.02, 1.0]),
+)
+def test_any_numbers_are_repaired_into_tail_weights(raw: list[float], hurdle: float) -> None:
+    instance = one(0.1)
+    tail = dataclasses.replace(instance.tails[0], hurdle=hurdle)
+    numbers = np.clip(np.nan_to_num(np.array(raw + [0.0] * 20), posinf=1e3, neginf=-1e3), -1e3, 1e3)
+    share = repair_tail(numbers, tail, confidence_level=0.95)
+    total = share.sum()
+    assert (share >= 0.0).all()
+    assert total >= hurdle * (1 - 1e-12)
+    assert share.max() <= total / 3.0 * (1 + 1e-9)
+
+
+def test_the_chords_never_cost_less_than_the_impact_they_stand_for() -> None:
+    instance = one(0.1, fields={"market_impact_bps": 30.0, "adv_usd": 1e9})
+    for size in np.linspace(0.0, 0.05, 201):
+        true = instance.impact[0] * size**1.5
+        chord = trading_costs(instance, np.array([size]))[0]
+        assert true - 1e-15 <= chord <= true * 1.1 + 1e-6
+
+
+def test_there_are_at_least_eight_chords_and_they_are_finer_near_zero() -> None:
+    grid = chord_grid(AuctionPolicy())
+    assert grid.size >= 9
+    assert (grid[0], grid[-1]) == (0.0, 1.0)
+    assert (np.diff(np.diff(grid)) > 0).all()
+    with pytest.raises(ValueError, match="impact_chords"):
+        AuctionPolicy(impact_chords=7)
+
+
+def test_selling_beyond_the_volume_limit_costs_the_penalty() -> None:
+    instance = one(0.1, fields={"adv_usd": 1e6}, held=np.array([0.04]))
+    assert trading_costs(instance, np.array([0.03]))[0] == pytest.approx(0.0)
+    assert trading_costs(instance, np.array([0.01]))[0] == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("net", [0.0, 0.01, 0.03, 0.04, 0.047])
+def test_the_marginal_cost_is_the_slope_of_the_cost(net: float) -> None:
+    fields = {"market_impact_bps": 30.0, "liquidity_cost_bps": 4.0}
+    instance = one(0.1, fields=fields, held=np.array([0.03]))
+    step = 1e-7
+    at = trading_costs(instance, np.array([net]))[0]
+    above = trading_costs(instance, np.array([net + step]))[0]
+    assert marginal_costs(instance, np.array([net]))[0] == pytest.approx(
+        (above - at) / step, rel=1e-4
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "code"),
+    [
+        ([np.nan], ReasonCode.RISK_NOT_FINITE),
+        ([-0.01], ReasonCode.RISK_NOT_FINITE),
+        ([0.051], ReasonCode.NAME_CAP_BINDS),
+        ([0.11], ReasonCode.MARGINAL_CAP_BINDS),
+        ([0.05, 0.05], ReasonCode.RISK_NOT_FINITE),
+    ],
+)
+def test_the_check_names_what_weights_break(weights: list[float], code: ReasonCode) -> None:
+    found = check_weights(one(0.1), np.array(weights))
+    assert code in {violation.code for violation in found}
+
+
+def test_the_check_takes_the_exact_cvar_of_every_measure() -> None:
+    config = small_config(marginal_limit=0.9)
+    policy = AuctionPolicy(name_cap=1.0, target_share=1.0)
+    instance = one(0.5, config=config, policy=policy, fields={"adv_usd": 1e12})
+    limit = 0.06 * 0.85 / 2.5 / 0.5  # the stressed measure is 2.5 times the loss of one half
+    assert check_weights(instance, np.array([limit])) == ()
+    found = check_weights(instance, np.array([limit + 1e-4]))
+    assert {(v.code, v.key) for v in found} == {(ReasonCode.CVAR_LIMIT_BINDS, "STRESSED")}

@@ -1,0 +1,117 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instgov_dagster.capital.book import measure_book, scale_book
+from instgov_dagster.capital.cvar import cvar
+from instgov_dagster.vocabulary.errors import DataRejected
+from instgov_dagster.vocabulary.reasons import ReasonCode
+from instgov_dagster_tests.capital.worlds import returns_of, scenarios_of, small_config
+
+pytestmark = pytest.mark.roadmap("5.5", "TEST.5")
+
+
+def crash(loss: float, n: int = 60) -> np.ndarray:
+    """One symbol that loses `loss` in three of sixty scenarios, the whole 95 % tail."""
+    returns = np.zeros((n, 1))
+    returns[:3] = -loss
+    return returns
+
+
+def test_the_gate_is_the_largest_measure() -> None:
+    config = small_config()
+    risk = measure_book(np.array([0.5]), scenarios_of(crash(0.08), config), config=config)
+    assert risk.current == pytest.approx(0.04)
+    assert risk.stressed == pytest.approx(0.10)
+    assert risk.gate == risk.stressed
+    assert risk.n_scenarios == 60
+    assert risk.reason_codes == (
+        ReasonCode.STRESS_SET_MISSING,
+        ReasonCode.PORTFOLIO_CVAR_BREACH,
+    )
+
+
+def test_a_tail_that_gains_is_not_multiplied() -> None:
+    config = small_config()
+    risk = measure_book(
+        np.array([1.0]), scenarios_of(np.full((60, 1), 0.01), config), config=config
+    )
+    assert risk.current == pytest.approx(-0.01)
+    assert risk.stressed == 0.0
+    assert ReasonCode.CVAR_WITHIN_LIMITS in risk.reason_codes
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_book_that_is_not_finite_is_measured_as_not_finite(bad: float) -> None:
+    config = small_config()
+    scenarios = scenarios_of(crash(0.1), config)
+    assert not measure_book(np.array([bad]), scenarios, config=config).is_finite
+    broken = crash(0.1)
+    broken[59, 0] = bad
+    risk = measure_book(np.array([0.1]), scenarios_of(broken, config), config=config)
+    assert not risk.is_finite
+    assert risk.reason_codes == (ReasonCode.RISK_NOT_FINITE,)
+
+
+def test_a_breach_scales_every_position_to_the_limit_by_one_factor() -> None:
+    config = small_config()
+    scenarios = scenarios_of(crash(0.08), config)
+    scaled = scale_book(np.array([0.6]), scenarios, config=config)
+    # Stressed CVaR 2.5 * 0.048 = 0.12, so the factor is one half.
+    assert scaled.scale == pytest.approx(0.5)
+    assert scaled.weights == pytest.approx([0.3])
+    assert scaled.reason_codes == (ReasonCode.CVAR_BREACH_SCALED,)
+    assert measure_book(scaled.weights, scenarios, config=config).gate == pytest.approx(0.06)
+
+
+@given(st.integers(0, 500), st.floats(0.1, 4.0))
+def test_scaling_never_raises_a_weight_nor_the_risk_nor_turns_a_sign(
+    seed: int, size: float
+) -> None:
+    config = small_config()
+    scenarios = scenarios_of(returns_of(80, 4, seed), config)
+    weights = size * np.random.default_rng(seed).uniform(-0.3, 1.0, 4)
+    before = measure_book(weights, scenarios, config=config)
+    after = scale_book(weights, scenarios, config=config)
+    assert (np.abs(after.weights) <= np.abs(weights)).all()
+    assert (after.weights * weights >= 0.0).all()
+    again = measure_book(after.weights, scenarios, config=config)
+    assert max(again.gate, 0.0) <= max(before.gate, 0.0) + 1e-12
+    assert again.gate <= config.portfolio_limit + 1e-12
+
+
+@pytest.mark.roadmap("5.1")
+@pytest.mark.parametrize("fields", [{"scale_on_breach": False}, {"min_scale_factor": 0.51}])
+def test_a_breach_that_may_not_be_scaled_away_halts(fields: dict[str, float]) -> None:
+    config = small_config(**fields)
+    with pytest.raises(DataRejected) as refused:
+        scale_book(np.array([0.6]), scenarios_of(crash(0.08), config), config=config)
+    assert refused.value.reason_code is ReasonCode.CVAR_SCALE_REFUSED
+    assert refused.value.reason_code.severity == "HALT"
+
+
+def test_a_book_within_its_limit_is_returned_as_it_is() -> None:
+    config = small_config()
+    weights = np.array([0.1])
+    scaled = scale_book(weights, scenarios_of(crash(0.08), config), config=config)
+    assert scaled.scale == 1.0
+    assert scaled.weights is weights
+
+
+def test_a_book_that_cannot_be_measured_is_not_scaled() -> None:
+    config = small_config()
+    with pytest.raises(DataRejected) as refused:
+        scale_book(np.array([math.nan]), scenarios_of(crash(0.1), config), config=config)
+    assert refused.value.reason_code is ReasonCode.RISK_NOT_FINITE
+
+
+def test_the_measures_are_the_exact_cvar_of_the_books_losses() -> None:
+    config = small_config()
+    returns = returns_of(77, 3)
+    weights = np.array([0.2, 0.0, 0.3])
+    risk = measure_book(weights, scenarios_of(returns, config), config=config)
+    assert risk.current == pytest.approx(cvar(-returns @ weights, confidence_level=0.95), abs=1e-15)
+    assert risk.standard_error > 0.0

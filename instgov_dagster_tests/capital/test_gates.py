@@ -1,0 +1,153 @@
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from instgov_dagster.capital.book import BookRisk
+from instgov_dagster.capital.gates import (
+    gate_correlation,
+    gate_cvar,
+    gate_drawdown,
+    gate_execution,
+    gate_hurdle,
+    gate_leverage,
+    gate_marginal,
+    gate_prefix,
+    gate_sector,
+)
+from instgov_dagster.vocabulary.capital import ExecutionRegime, GateResult, RiskMeasure
+from instgov_dagster.vocabulary.policy.capital import CVaRConfig, RiskLimits
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+pytestmark = pytest.mark.roadmap("0.5", "5.4", "TEST.5")
+CONFIG, LIMITS = CVaRConfig(), RiskLimits()
+ANY = st.floats(allow_nan=True, allow_infinity=True)
+BAD = [math.nan, math.inf, -math.inf]
+
+
+def risk(gate: float) -> BookRisk:
+    return BookRisk(
+        measures=((RiskMeasure.CURRENT, gate), (RiskMeasure.STRESSED, gate)),
+        gate=gate,
+        standard_error=0.0,
+        n_scenarios=1000,
+        reason_codes=(ReasonCode.CVAR_WITHIN_LIMITS,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "passed"),
+    [
+        (0.02, 0.06, True),
+        (0.02, 0.0601, False),
+        (0.08, 0.079, True),
+        (0.08, 0.08, True),
+        (0.08, 0.081, False),
+        (-0.01, 0.0, True),
+    ],
+)
+def test_the_book_stays_within_its_limit_or_gets_no_worse(
+    before: float, after: float, *, passed: bool
+) -> None:
+    answer = gate_cvar(risk(before), risk(after), config=CONFIG)
+    assert answer.passed is passed
+    wanted = ReasonCode.CVAR_WITHIN_LIMITS if passed else ReasonCode.PORTFOLIO_CVAR_BREACH
+    assert answer.reason_codes == (wanted,)
+    assert answer.headroom == pytest.approx(max(before, 0.06) - after)
+
+
+@given(ANY, ANY)
+def test_the_joint_gate_never_opens_on_what_it_cannot_see(before: float, after: float) -> None:
+    answer = gate_cvar(risk(before), risk(after), config=CONFIG)
+    if not (math.isfinite(before) and math.isfinite(after)):
+        assert answer.reason_codes == (ReasonCode.RISK_NOT_FINITE,)
+    assert answer.passed == (
+        math.isfinite(before) and math.isfinite(after) and after <= max(before, 0.06)
+    )
+
+
+@pytest.mark.roadmap("5.3")
+@pytest.mark.parametrize(("delta", "passed"), [(0.01, True), (0.0101, False), (-1.0, True)])
+def test_an_order_adds_at_most_the_marginal_limit(delta: float, *, passed: bool) -> None:
+    assert gate_marginal(delta, config=CONFIG).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("delta", "gain", "forced", "passed"),
+    [
+        (0.005, 0.0001, False, True),  # exactly the hurdle of 0.02 * 0.005
+        (0.005, 0.00009, False, False),
+        (0.005, -0.001, True, True),
+        (-0.001, -0.5, False, True),
+        (0.0, -0.5, False, True),
+    ],
+)
+def test_an_order_that_adds_risk_pays_the_hurdle(
+    delta: float, gain: float, *, forced: bool, passed: bool
+) -> None:
+    answer = gate_hurdle(delta, gain, hurdle=0.02, is_forced=forced, limits=LIMITS)
+    assert answer.passed is passed
+
+
+@pytest.mark.parametrize(
+    ("before", "prefix", "passed"),
+    [(0.02, 0.06, True), (0.02, 0.07, False), (0.08, 0.08, True), (0.08, 0.0801, False)],
+)
+def test_no_prefix_of_the_list_takes_the_book_past_its_limit(
+    before: float, prefix: float, *, passed: bool
+) -> None:
+    assert gate_prefix(before, prefix, config=CONFIG).passed is passed
+
+
+@pytest.mark.roadmap("8.4")
+@pytest.mark.parametrize("regime", list(ExecutionRegime))
+@pytest.mark.parametrize("is_increase", [True, False])
+@pytest.mark.parametrize("delta", [-0.001, 0.0, 0.001])
+def test_in_a_crisis_only_a_reduction_that_relieves_the_tail_goes(
+    regime: ExecutionRegime, delta: float, *, is_increase: bool
+) -> None:
+    answer = gate_execution(delta, is_increase=is_increase, regime=regime)
+    calm = regime is not ExecutionRegime.CRISIS
+    assert answer.passed is (calm or (not is_increase and delta < 0.0))
+
+
+def test_a_book_above_a_limit_may_shrink_and_not_grow() -> None:
+    assert gate_leverage(1.2, 1.1, limits=LIMITS).passed
+    assert not gate_leverage(1.1, 1.2, limits=LIMITS).passed
+    assert not gate_leverage(0.9, 1.01, limits=LIMITS).passed
+    assert gate_sector(0.3, 0.29, sector="TECH", limits=LIMITS).passed
+    assert not gate_sector(0.2, 0.26, sector="TECH", limits=LIMITS).passed
+    assert gate_sector(0.2, 0.9, sector="UNKNOWN", limits=LIMITS).passed
+    assert not gate_drawdown(0.19, is_increase=True, limits=LIMITS).passed
+    assert gate_drawdown(0.19, is_increase=False, limits=LIMITS).passed
+    assert not gate_correlation(0.95, is_increase=True, limits=LIMITS).passed
+    assert gate_correlation(0.95, is_increase=False, limits=LIMITS).passed
+
+
+def every_gate(bad: float) -> list[GateResult]:
+    gates = [
+        gate_marginal(bad, config=CONFIG),
+        gate_prefix(bad, 0.01, config=CONFIG),
+        gate_prefix(0.01, bad, config=CONFIG),
+        gate_hurdle(bad, 0.01, hurdle=0.02, is_forced=True, limits=LIMITS),
+        gate_hurdle(0.01, bad, hurdle=0.02, is_forced=True, limits=LIMITS),
+        gate_leverage(bad, 0.1, limits=LIMITS),
+        gate_leverage(0.1, bad, limits=LIMITS),
+        gate_execution(bad, is_increase=False, regime=ExecutionRegime.CALM),
+    ]
+    for pair in itertools.permutations((bad, 0.1)):
+        gates += [gate_sector(*pair, sector=name, limits=LIMITS) for name in ("TECH", "UNKNOWN")]
+    for is_increase in (True, False):
+        gates.append(gate_drawdown(bad, is_increase=is_increase, limits=LIMITS))
+        gates.append(gate_correlation(bad, is_increase=is_increase, limits=LIMITS))
+    return gates
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_every_gate_is_closed_to_a_number_that_is_not_finite(bad: float) -> None:
+    for answer in every_gate(bad):
+        assert not answer.passed
+        assert answer.reason_codes == (ReasonCode.RISK_NOT_FINITE,)
+        assert answer.headroom is None

@@ -1,0 +1,268 @@
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from instgov_dagster.capital.book import measure_book
+from instgov_dagster.capital.risk import BookProposal, BookVerdict, judge_book
+from instgov_dagster.vocabulary.capital import ExecutionRegime
+from instgov_dagster.vocabulary.policy.capital import CVaRConfig, RiskLimits
+from instgov_dagster.vocabulary.reasons import ReasonCode
+from instgov_dagster_tests.capital.auction.settings import crashes, run
+from instgov_dagster_tests.capital.worlds import (
+    names,
+    random_instance,
+    returns_of,
+    scenarios_of,
+    small_config,
+)
+
+pytestmark = pytest.mark.roadmap("0.5", "5.3", "5.4", "TEST.5")
+LIMITS = RiskLimits()
+
+
+def proposal(
+    before: list[float] | NDArray[np.float64],
+    after: list[float] | NDArray[np.float64],
+    **fields: Any,
+) -> BookProposal:
+    n = len(before)
+    defaults: dict[str, Any] = {
+        "symbols": names(n),
+        "before": np.array(before, dtype=float),
+        "after": np.array(after, dtype=float),
+        "net_gain": np.full(n, 0.01),
+        "correlations": np.zeros(n),
+        "sectors": ("UNKNOWN",) * n,
+        "is_forced": np.zeros(n, dtype=bool),
+        "drawdown": 0.0,
+        "hurdle": 0.02,
+        "regime": ExecutionRegime.CALM,
+    }
+    return BookProposal(**{**defaults, **fields})
+
+
+def judge(
+    made: BookProposal, returns: NDArray[np.float64], config: CVaRConfig | None = None
+) -> BookVerdict:
+    config = config or small_config()
+    return judge_book(made, scenarios_of(returns, config), config=config, limits=LIMITS)
+
+
+def reasons(verdict: BookVerdict, symbol: str) -> tuple[ReasonCode, ...]:
+    order = verdict.order(symbol)
+    assert order is not None
+    return order.reason_codes
+
+
+def test_the_first_trade_from_cash_passes() -> None:
+    verdict = judge(proposal([0.0], [0.05]), crashes(0.1))
+    assert verdict.weights.tolist() == [0.05]
+    assert verdict.sequence == (0,)
+    order = verdict.orders[0]
+    assert order.delta_cvar == pytest.approx(0.005)
+    assert order.passing_share == 1.0
+    assert verdict.risk_after.gate == pytest.approx(2.5 * 0.005)
+
+
+def test_an_order_beyond_the_marginal_limit_is_refused_and_told_what_would_pass() -> None:
+    verdict = judge(proposal([0.0], [0.15]), crashes(0.1))
+    assert verdict.weights.tolist() == [0.0]
+    assert reasons(verdict, "S000") == (ReasonCode.MARGINAL_CVAR_BREACH,)
+    # 0.01 of 0.015 would have passed.
+    assert verdict.orders[0].passing_share == pytest.approx(2.0 / 3.0, abs=1e-6)
+
+
+def test_an_order_that_does_not_pay_for_its_risk_is_refused() -> None:
+    verdict = judge(proposal([0.0], [0.05], net_gain=np.array([0.00009])), crashes(0.1))
+    assert reasons(verdict, "S000") == (ReasonCode.CVAR_HURDLE_NOT_MET,)
+
+
+def test_a_breach_of_the_joint_limit_sends_away_what_adds_and_keeps_what_relieves() -> None:
+    config = small_config(marginal_limit=1.0)
+    made = proposal([0.10, 0.0], [0.05, 0.25], net_gain=np.array([-0.01, 0.5]))
+    verdict = judge(made, crashes(0.1, 0.1), config)
+    assert verdict.weights.tolist() == [0.05, 0.0]
+    assert reasons(verdict, "S001") == (ReasonCode.PORTFOLIO_CVAR_BREACH,)
+    assert verdict.orders[0].passed
+    assert verdict.orders[1].passing_share == pytest.approx((0.06 / 0.25 - 0.05) / 0.25, abs=1e-6)
+
+
+def test_in_breach_before_only_what_makes_it_no_worse_is_approved() -> None:
+    worse = judge(proposal([0.30], [0.31]), crashes(0.1))
+    better = judge(proposal([0.30], [0.29], net_gain=np.array([-1.0])), crashes(0.1))
+    assert worse.weights.tolist() == [0.30]
+    assert better.weights.tolist() == [0.29]
+
+
+def test_reductions_come_first_so_that_no_prefix_breaches() -> None:
+    # Selling 0.2 of one name frees the room to buy 0.2 of another; the other order would breach.
+    config = small_config(marginal_limit=1.0)
+    verdict = judge(proposal([0.20, 0.0], [0.0, 0.20]), crashes(0.1, 0.1), config)
+    assert verdict.sequence == (0, 1)
+    assert verdict.weights.tolist() == [0.0, 0.20]
+    gates = {gate.name: gate for gate in verdict.orders[1].gates}
+    assert gates["prefix_cvar"].passed
+
+
+def test_orders_that_pass_alone_and_breach_together_are_not_all_approved() -> None:
+    made = proposal([0.0] * 8, [0.045] * 8)
+    verdict = judge(made, crashes(*([0.1] * 8)))
+    assert verdict.risk_after.gate <= 0.06
+    assert all(gate.passed for gate in verdict.book_gates)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"drawdown": 0.19}, ReasonCode.DRAWDOWN_LIMIT),
+        ({"correlations": np.array([0.95])}, ReasonCode.CORRELATION_LIMIT),
+        ({"regime": ExecutionRegime.CRISIS}, ReasonCode.EXECUTION_CRISIS_NO_INCREASE),
+    ],
+)
+def test_the_named_checks_stop_an_increase_and_let_a_reduction_go(
+    fields: dict[str, Any], code: ReasonCode
+) -> None:
+    grown = judge(proposal([0.02], [0.05], **fields), crashes(0.1))
+    cut = judge(proposal([0.05], [0.02], **fields), crashes(0.1))
+    assert grown.weights.tolist() == [0.02]
+    assert reasons(grown, "S000") == (code,)
+    assert cut.weights.tolist() == [0.02]
+
+
+def test_leverage_and_sector_stop_what_exceeds_them() -> None:
+    thin = crashes(0.001, 0.001)
+    config = small_config()
+    geared = judge(proposal([0.5, 0.4], [0.8, 0.4]), thin, config)
+    assert reasons(geared, "S000") == (ReasonCode.LEVERAGE_LIMIT,)
+    assert geared.orders[0].passing_share == pytest.approx(1.0 / 3.0, abs=1e-6)
+    tech = judge(proposal([0.2, 0.0], [0.2, 0.1], sectors=("TECH", "TECH")), thin, config)
+    assert reasons(tech, "S001") == (ReasonCode.SECTOR_LIMIT,)
+    assert tech.orders[0].passing_share == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("field", ["before", "after", "net_gain", "correlations", "drawdown"])
+def test_nothing_trades_on_a_number_that_is_not_finite(field: str, bad: float) -> None:
+    made = proposal([0.02], [0.05])
+    value: Any = bad if field == "drawdown" else np.array([bad])
+    verdict = judge(dataclasses.replace(made, **{field: value}), crashes(0.1))
+    assert verdict.sequence == ()
+    assert not verdict.orders[0].passed
+    assert ReasonCode.RISK_NOT_FINITE in verdict.orders[0].reason_codes
+    assert verdict.orders[0].passing_share == 0.0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nothing_trades_on_a_scenario_that_is_not_finite(bad: float) -> None:
+    returns = crashes(0.1)
+    returns[50, 0] = bad
+    verdict = judge(proposal([0.02], [0.01]), returns)
+    assert verdict.sequence == ()
+    assert not verdict.risk_after.is_finite
+    assert not verdict.book_gates[0].passed
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0.05, 3.0), st.floats(-1.0, 1e6))
+def test_no_expected_return_turns_a_cvar_fail_into_a_pass(
+    seed: int, size: float, gain: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    config = small_config()
+    returns = returns_of(80, 4, seed)
+    before = rng.uniform(0.0, 0.1, 4) * size
+    after = np.maximum(before + rng.normal(0.0, 0.05, 4) * size, 0.0)
+    scenarios = scenarios_of(returns, config)
+    poor = judge(proposal(before, after, net_gain=np.full(4, -1.0)), returns, config)
+    rich = judge(proposal(before, after, net_gain=np.full(4, abs(gain))), returns, config)
+    for verdict in (poor, rich):
+        start = measure_book(before, scenarios, config=config).gate
+        final = measure_book(verdict.weights, scenarios, config=config).gate
+        assert final <= max(start, 0.06)
+        for i in verdict.sequence:
+            order = verdict.order(f"S{i:03d}")
+            assert order is not None
+            assert order.delta_cvar <= config.marginal_limit
+            assert all(gate.passed for gate in order.gates)
+    cvar_gates = ("cvar", "marginal_cvar", "prefix_cvar")
+    for order in rich.orders:
+        failed = [gate for gate in order.gates if gate.name in cvar_gates and not gate.passed]
+        assert not (failed and order.passed)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000))
+def test_every_prefix_of_the_approved_list_keeps_the_limit(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    config = small_config()
+    returns = returns_of(80, 5, seed)
+    before = rng.uniform(0.0, 0.2, 5)
+    after = rng.uniform(0.0, 0.2, 5)
+    verdict = judge(proposal(before, after), returns, config)
+    scenarios = scenarios_of(returns, config)
+    limit = max(measure_book(before, scenarios, config=config).gate, 0.06)
+    weights = before.copy()
+    for i in verdict.sequence:
+        weights[i] = after[i]
+        assert measure_book(weights, scenarios, config=config).gate <= limit
+    assert np.array_equal(weights, verdict.weights)
+    directions = [after[i] > before[i] for i in verdict.sequence]
+    assert directions == sorted(directions)
+
+
+@pytest.mark.roadmap("4.4")
+@pytest.mark.parametrize("seed", range(4))
+def test_what_the_auction_chose_passes_the_gates(seed: int) -> None:
+    config = small_config()
+    instance = random_instance(seed, n_symbols=12, n_scenarios=200, is_holding=True, config=config)
+    result = run(instance)
+    after = result.net(instance.symbols)
+    before = result.net_held(instance.symbols)
+    made = proposal(
+        before,
+        np.where(np.abs(after - before) > 1e-6, after, before),
+        net_gain=result.net_gain(instance.symbols),
+        is_forced=np.ones(12, dtype=bool),
+    )
+    verdict = judge_book(
+        dataclasses.replace(made, symbols=instance.symbols),
+        instance.scenarios,
+        config=config,
+        limits=LIMITS,
+    )
+    assert verdict.orders
+    assert all(order.passed for order in verdict.orders)
+
+
+def test_the_verdict_is_written_one_row_a_gate() -> None:
+    verdict = judge(proposal([0.0, 0.01], [0.05, 0.01]), crashes(0.1, 0.1))
+    frame = verdict.to_frame()
+    assert frame.filter(symbol="*")["gate"].to_list() == ["cvar", "leverage", "drawdown"]
+    assert frame.filter(symbol="S000")["gate"].to_list() == [
+        "cvar",
+        "marginal_cvar",
+        "hurdle",
+        "execution",
+        "leverage",
+        "drawdown",
+        "correlation",
+        "sector",
+        "prefix_cvar",
+    ]
+    assert frame.filter(symbol="S001").is_empty()
+    assert (frame["reason_codes"].list.len() > 0).all()
+
+
+def test_symbols_in_another_order_are_refused() -> None:
+    config = small_config()
+    scenarios = scenarios_of(crashes(0.1, 0.1), config).select(("S001", "S000"))
+    with pytest.raises(ValueError, match="order"):
+        judge_book(proposal([0.0, 0.0], [0.0, 0.0]), scenarios, config=config, limits=LIMITS)
+    with pytest.raises(ValueError, match="shape"):
+        proposal([0.0], [0.0], net_gain=np.zeros(2))

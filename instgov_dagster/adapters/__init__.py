@@ -1,0 +1,1 @@
+"""The outside world: clock, configuration, stores, journal, markets, broker; no decisions."""

@@ -1,0 +1,33 @@
+"""Append-only, hash-chained Arrow frames: the authority for all that was decided."""
+
+from instgov_dagster.adapters.journal.anchors import Anchor, append_anchor, read_anchors
+from instgov_dagster.adapters.journal.bundle import bundle_tables, is_bundle, unbundle
+from instgov_dagster.adapters.journal.chain import Journal, TornTail
+from instgov_dagster.adapters.journal.frames import Frame, key_from
+from instgov_dagster.adapters.journal.scan import (
+    BrokenFrame,
+    Position,
+    chain_position,
+    read_frames,
+)
+from instgov_dagster.adapters.journal.verify import ChainReport, list_chains, verify_chain
+
+__all__ = [
+    "Anchor",
+    "BrokenFrame",
+    "ChainReport",
+    "Frame",
+    "Journal",
+    "Position",
+    "TornTail",
+    "append_anchor",
+    "bundle_tables",
+    "chain_position",
+    "is_bundle",
+    "key_from",
+    "list_chains",
+    "read_anchors",
+    "read_frames",
+    "unbundle",
+    "verify_chain",
+]

@@ -1,0 +1,233 @@
+"""Read a chain's segments and check each frame against the one before; nothing is written here."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from instgov_dagster.adapters.journal.frames import (
+    HEADER_BYTES,
+    LENGTH_BYTES,
+    SEGMENT_SUFFIX,
+    Frame,
+    chain_digest,
+    decode_header,
+    frame_name,
+    genesis,
+    whole_stream_length,
+)
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+_SEGMENT_NAME = re.compile(r"(\d{6})" + re.escape(SEGMENT_SUFFIX))
+
+
+class BrokenFrame(SystemHalt):
+    """A chain does not verify: which frame, and why.
+
+    Parameters
+    ----------
+    frame
+        The frame's name, e.g. ``loop/000001.igj#12``.
+    why
+        What was wrong with it.
+    """
+
+    def __init__(self, frame: str, why: str) -> None:
+        super().__init__(ReasonCode.CHAIN_BROKEN, f"{frame}: {why}")
+        self.frame = frame
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A point between two frames: where the next one begins and what it is chained to.
+
+    ``sequence`` is that of the last frame before the point, 0 at the start of the chain.
+    """
+
+    segment: int
+    offset: int
+    sequence: int
+    head: bytes
+
+    @classmethod
+    def start(cls, chain: str) -> "Position":
+        """Return the point before the first frame of a chain."""
+        return cls(segment=1, offset=0, sequence=0, head=genesis(chain))
+
+    @classmethod
+    def after(cls, frame: Frame) -> "Position":
+        """Return the point right after a frame."""
+        return cls(
+            segment=frame.segment, offset=frame.end, sequence=frame.sequence, head=frame.head
+        )
+
+
+def segment_path(journal_dir: Path, chain: str, segment: int) -> Path:
+    """Return the file of one segment."""
+    return journal_dir / chain / f"{segment:06d}{SEGMENT_SUFFIX}"
+
+
+def list_segments(journal_dir: Path, chain: str) -> list[int]:
+    """List a chain's segments, which must count 1, 2, 3, ... without a gap.
+
+    Raises
+    ------
+    BrokenFrame
+        If a segment in the middle or at the start is missing.
+    """
+    folder = journal_dir / chain
+    names = [_SEGMENT_NAME.fullmatch(p.name) for p in folder.iterdir()] if folder.is_dir() else []
+    numbers = sorted(int(m.group(1)) for m in names if m is not None)
+    for wanted, found in enumerate(numbers, start=1):
+        if wanted != found:
+            raise BrokenFrame(f"{chain}/{wanted:06d}{SEGMENT_SUFFIX}", "the segment is missing")
+    return numbers
+
+
+def next_frame(
+    body: memoryview, base: int, at: Position, *, chain: str, key: bytes | None, is_last: bool
+) -> Frame | None:
+    """Check the frame that begins at a position, or return None where no whole frame stands.
+
+    Parameters
+    ----------
+    body
+        Bytes of the segment from byte ``base`` on.
+    base
+        Offset in the segment of the first byte of ``body``.
+    at
+        Where the frame must begin and what it must be chained to.
+    is_last
+        Whether a cut frame at the end is a tear (None) rather than a broken closed segment.
+
+    Raises
+    ------
+    BrokenFrame
+        If the frame does not verify, or a closed segment does not end with a frame.
+    """
+    rest = body[at.offset - base :]
+    name = frame_name(chain, at.segment, at.sequence + 1)
+    if not rest:
+        return None
+    length = int.from_bytes(rest[:LENGTH_BYTES], "big") if len(rest) >= LENGTH_BYTES else 0
+    if len(rest) < HEADER_BYTES or len(rest) < HEADER_BYTES + length or not any(rest):
+        if not is_last:
+            raise BrokenFrame(name, "a closed segment must end at its last frame")
+        _refuse_altered_length(rest, at, name=name, key=key)
+        return None
+    digest = bytes(rest[LENGTH_BYTES:HEADER_BYTES])
+    payload = bytes(rest[HEADER_BYTES : HEADER_BYTES + length])
+    if chain_digest(at.head, payload, key) != digest:
+        raise BrokenFrame(name, "the digest does not match the payload and the frame before")
+    try:
+        header = decode_header(payload)
+    except ValueError as error:
+        raise BrokenFrame(name, str(error)) from error
+    if header.sequence != at.sequence + 1:
+        raise BrokenFrame(name, f"sequence must be {at.sequence + 1}, was {header.sequence}")
+    return Frame(
+        chain=chain,
+        segment=at.segment,
+        sequence=header.sequence,
+        offset=at.offset,
+        end=at.offset + HEADER_BYTES + length,
+        previous=at.head,
+        head=digest,
+        kind=header.kind,
+        rows=header.rows,
+        ts=header.ts,
+        meta=header.meta,
+        payload=payload,
+    )
+
+
+def _refuse_altered_length(rest: memoryview, at: Position, *, name: str, key: bytes | None) -> None:
+    # A tear leaves less than one frame. If a whole frame stands where the length claims more,
+    # the length was altered; calling that a tear would cut good frames away.
+    body = rest[HEADER_BYTES:]
+    true_length = whole_stream_length(body) if body else None
+    if true_length is None:
+        return
+    digest = bytes(rest[LENGTH_BYTES:HEADER_BYTES])
+    if chain_digest(at.head, body[:true_length], key) == digest:
+        raise BrokenFrame(name, "the length field was altered")
+
+
+def read_frames(
+    journal_dir: Path, chain: str, *, key: bytes | None = None, start: Position | None = None
+) -> Iterator[Frame]:
+    """Yield a chain's frames in order, each checked; a tear at the very end ends the scan.
+
+    Raises
+    ------
+    BrokenFrame
+        At the first frame that does not verify.
+    """
+    at = start or Position.start(chain)
+    segments = list_segments(journal_dir, chain)
+    if at.segment > max([*segments, 1]):
+        raise BrokenFrame(frame_name(chain, at.segment, at.sequence), "the segment is missing")
+    for segment in segments[at.segment - 1 :]:
+        if segment != at.segment:
+            at = Position(segment=segment, offset=0, sequence=at.sequence, head=at.head)
+        base = at.offset
+        body = _read_from(segment_path(journal_dir, chain, segment), at, chain)
+        is_last = segment == segments[-1]
+        while (
+            frame := next_frame(body, base, at, chain=chain, key=key, is_last=is_last)
+        ) is not None:
+            yield frame
+            at = Position.after(frame)
+
+
+def _read_from(path: Path, at: Position, chain: str) -> memoryview:
+    with path.open("rb") as stream:
+        if stream.seek(0, 2) < at.offset:
+            name = frame_name(chain, at.segment, at.sequence)
+            raise BrokenFrame(name, "the segment is shorter than it was")
+        stream.seek(at.offset)
+        return memoryview(stream.read())
+
+
+def chain_position(journal_dir: Path, chain: str, *, up_to: int | None = None) -> Position:
+    """Find a chain's end by lengths alone: quick, for naming another chain's head; no proof.
+
+    Parameters
+    ----------
+    up_to
+        Last segment to look at; all by default.
+
+    Notes
+    -----
+    The proof is :func:`read_frames` or ``verify_chain``; this reads headers, hashes nothing.
+    """
+    for segment in reversed(list_segments(journal_dir, chain)[:up_to]):
+        found = _last_header(segment_path(journal_dir, chain, segment), segment, chain)
+        if found is not None:
+            return found
+    return Position.start(chain)
+
+
+def _last_header(path: Path, segment: int, chain: str) -> Position | None:
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        offset, last = 0, None
+        while offset + HEADER_BYTES <= size:
+            stream.seek(offset)
+            header = stream.read(HEADER_BYTES)
+            end = offset + HEADER_BYTES + int.from_bytes(header[:LENGTH_BYTES], "big")
+            if end > size or end == offset + HEADER_BYTES:
+                break
+            last, offset = (offset, end, header[LENGTH_BYTES:]), end
+        if last is None:
+            return None
+        begin, end, head = last
+        stream.seek(begin + HEADER_BYTES)
+        payload = stream.read(end - begin - HEADER_BYTES)
+    try:
+        sequence = decode_header(payload).sequence
+    except ValueError as error:
+        raise BrokenFrame(f"{chain}/{path.name}", str(error)) from error
+    return Position(segment=segment, offset=end, sequence=sequence, head=head)

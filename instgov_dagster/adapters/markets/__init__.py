@@ -1,0 +1,1 @@
+"""The markets: simulated, files; what each delivers is judged elsewhere."""

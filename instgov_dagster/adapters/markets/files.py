@@ -1,0 +1,155 @@
+"""The market of a folder of vendor bars, replayed as of any date; never a live provider."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from instgov_dagster.adapters.config import load_universe
+from instgov_dagster.adapters.markets.bar_files import (
+    PROVIDER,
+    UNIVERSE_FILE,
+    FolderBars,
+    read_folder,
+)
+from instgov_dagster.adapters.markets.payloads import SymbolPayloads
+from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.markets.quote_stream import (
+    QuoteStream,
+    SessionSpan,
+    bridged_stream,
+)
+from instgov_dagster.bars.ingestion import first_dates
+from instgov_dagster.vocabulary.bars import (
+    REFERENCE,
+    UNKNOWN_SECTOR,
+    AssetClass,
+    Market,
+    Universe,
+    UniverseSymbol,
+)
+
+
+class FilesMarket:
+    """A market whose bars are those of a folder, read once when first asked.
+
+    Parameters
+    ----------
+    folder
+        Holds ``bars.parquet`` or one CSV a symbol, optionally ``actions.parquet`` and
+        ``universe.yaml``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder
+
+    @property
+    def name(self) -> Market:
+        """The market this is."""
+        return Market.FILES
+
+    def universe(self, configured: Universe) -> Universe:
+        """Give the folder's own universe, else the symbols of its bars.
+
+        Sectors nobody declares in the folder are taken from the configured universe; a symbol
+        without a listing date was listed, for all this market knows, on its first bar. A symbol
+        of the folder's universe without bars stays in it, for the history gate to name.
+
+        Raises
+        ------
+        InputError
+            If the folder's bars or its universe cannot be understood.
+        """
+        own = self._path / UNIVERSE_FILE
+        declared = load_universe(self._path) if own.is_file() else self._symbols_of_bars(configured)
+        firsts = self._first_dates
+        return Universe(
+            symbols=tuple(
+                entry
+                if entry.listed_on is not None or entry.symbol not in firsts
+                else replace(entry, listed_on=firsts[entry.symbol])
+                for entry in declared.symbols
+            )
+        )
+
+    def fetch(
+        self, symbols: Sequence[str], start: date, end_exclusive: date, asof: date
+    ) -> Fetched:
+        """Give the bars of ``[start, end_exclusive)``, and none dated ``asof`` or later.
+
+        Raises
+        ------
+        InputError
+            If the folder's bars cannot be understood.
+        DataRejected
+            With ``INTRADAY_FORBIDDEN`` if a bar has a time of day.
+        """
+        end = min(end_exclusive, asof)
+        frame = self._folder.bars.filter(
+            pl.col("symbol").is_in(list(symbols)), pl.col("date").is_between(start, end, "left")
+        )
+        payloads = SymbolPayloads(frame, symbols, provider=PROVIDER)
+        firsts = self._first_dates
+        return Fetched(
+            frame=frame,
+            payloads=payloads,
+            sha256=payloads.digests(),
+            provider=PROVIDER,
+            first_dates={name: firsts[name] for name in sorted(symbols) if name in firsts},
+            notices=self._folder.notices,
+        )
+
+    def day_bars(self, symbols: Sequence[str], day: date) -> pl.DataFrame:
+        """Give at most one bar a symbol: the first the folder holds of ``day``."""
+        rows = self._folder.bars.filter(
+            pl.col("date") == day, pl.col("symbol").is_in(list(symbols))
+        )
+        return rows.unique("symbol", keep="first", maintain_order=True)
+
+    def quote_stream(
+        self,
+        symbols: Sequence[str],
+        span: SessionSpan,
+        *,
+        last_closes: Mapping[str, float],
+        half_spread_bps: Mapping[str, float],
+    ) -> QuoteStream:
+        """Open the quotes of one session over the folder's bars of the day."""
+        return bridged_stream(
+            symbols,
+            self.day_bars(symbols, span.day),
+            span,
+            last_closes=last_closes,
+            half_spread_bps=half_spread_bps,
+        )
+
+    def last_date(self) -> date:
+        """Give the date of the folder's last bar."""
+        last: date = self._folder.bars["date"].max()  # type: ignore[assignment]  # a folder has rows
+        return last
+
+    @cached_property
+    def _folder(self) -> FolderBars:
+        return read_folder(self._path)
+
+    @cached_property
+    def _first_dates(self) -> dict[str, date]:
+        return first_dates(self._folder.bars)
+
+    def _symbols_of_bars(self, configured: Universe) -> Universe:
+        sectors = {entry.symbol: entry.sector for entry in configured.symbols}
+        found = self._folder.bars.select("symbol", "asset_class").unique().sort("symbol")
+        return Universe(
+            symbols=tuple(
+                UniverseSymbol(
+                    symbol=symbol,
+                    asset_class=None if word == REFERENCE else AssetClass(word),
+                    sector=sectors.get(symbol, UNKNOWN_SECTOR),
+                    is_reference=word == REFERENCE,
+                )
+                for symbol, word in found.iter_rows()
+            )
+        )

@@ -1,0 +1,77 @@
+"""What every market answers: the bars of a window, the bars of one day, the quotes of a session."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Protocol
+
+import polars as pl
+
+from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
+from instgov_dagster.vocabulary.bars import Market, Universe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Bars as received, before any judgement.
+
+    Attributes
+    ----------
+    frame
+        The columns of `bars.ingestion.BAR_SCHEMA`, sorted by symbol and date; duplicates, holes
+        and impossible prices are in it, for the quality score to judge.
+    payloads
+        For the archive: the canonical JSON of each symbol asked for, computed when read.
+    sha256
+        Of the rows of each symbol, as `payloads.digest_rows` computes it; the payload tells it too.
+    first_dates
+        The first bar the market holds of each symbol, before the window too; a symbol it knows
+        nothing of is absent.
+    notices
+        What was ignored on the way, in sentences.
+    """
+
+    frame: pl.DataFrame
+    payloads: Mapping[str, bytes]
+    sha256: Mapping[str, str]
+    provider: str
+    first_dates: Mapping[str, date]
+    notices: tuple[str, ...] = field(default=())
+
+
+class MarketSource(Protocol):
+    """One market. Sources never fall back on one another."""
+
+    @property
+    def name(self) -> Market:
+        """The market this is."""
+        ...
+
+    def universe(self, configured: Universe) -> Universe:
+        """Give the universe to trade: the configured one, or the one the market's folder names."""
+        ...
+
+    def fetch(
+        self, symbols: Sequence[str], start: date, end_exclusive: date, asof: date
+    ) -> Fetched:
+        """Give the bars of ``[start, end_exclusive)``, and none dated ``asof`` or later.
+
+        A symbol without rows is no error here: it stays in ``payloads`` with no row, and the
+        history gate names it.
+        """
+        ...
+
+    def day_bars(self, symbols: Sequence[str], day: date) -> pl.DataFrame:
+        """Give at most one bar a symbol: the one of ``day``, which no night of ``day`` knows."""
+        ...
+
+    def quote_stream(
+        self,
+        symbols: Sequence[str],
+        span: SessionSpan,
+        *,
+        last_closes: Mapping[str, float],
+        half_spread_bps: Mapping[str, float],
+    ) -> QuoteStream:
+        """Open the quotes of one session over a day that the night did not know."""
+        ...

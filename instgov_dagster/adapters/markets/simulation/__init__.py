@@ -1,0 +1,1 @@
+"""The simulated world: regimes, factors, candles, actions and the defects injected into them."""

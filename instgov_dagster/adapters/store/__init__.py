@@ -1,0 +1,1 @@
+"""The warehouse, the projection, the published snapshots and the raw archive."""

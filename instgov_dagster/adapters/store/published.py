@@ -1,0 +1,235 @@
+"""Published snapshots: Parquet folders that never change and one pointer that moves at once."""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import polars as pl
+
+from instgov_dagster.adapters.runtime import FileLock, fsync_directory, replace_durably
+from instgov_dagster.governance.audit import canonical_json
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+CURRENT_FILE = "CURRENT.json"
+_SNAPSHOT_ID = re.compile(r"\d{8}-[0-9a-f]{12}")
+_TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedTable:
+    """One Parquet file of a snapshot."""
+
+    name: str
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedSnapshot:
+    """One verified state of the published tables.
+
+    ``meta`` is what the publisher said beside the tables; ``tables`` are in memory, so nothing
+    that happens to the files afterwards can change what a reader stands on.
+    """
+
+    snapshot_id: str
+    meta: Mapping[str, Any]
+    files: tuple[PublishedTable, ...]
+    tables: Mapping[str, pl.DataFrame]
+
+
+def publish(
+    folder: Path, tables: Mapping[str, pl.DataFrame], *, meta: Mapping[str, Any], keep: int
+) -> str:
+    """Write the tables as one snapshot, make it the current one, and return its id.
+
+    Parameters
+    ----------
+    folder
+        One folder a publisher; readers name it too.
+    tables
+        Snake-case names; at least one.
+    meta
+        JSON-able facts beside the tables.
+    keep
+        How many snapshots stay, the current one included; at least 2, for readers under way.
+
+    Raises
+    ------
+    LeaseHeld
+        If another publisher is at work in the folder.
+    ValueError
+        If a name is no table name, there is no table, or ``keep`` is below 2.
+    """
+    if keep < 2 or not tables or not all(_TABLE_NAME.fullmatch(name) for name in tables):
+        raise ValueError(f"publish needs named tables and keep >= 2, was {list(tables)}, {keep}")
+    with FileLock(folder / "publish.lock"):
+        files = {name: _parquet(frame) for name, frame in sorted(tables.items())}
+        listed = tuple(
+            PublishedTable(
+                name=name, sha256=hashlib.sha256(body).hexdigest(), rows=tables[name].height
+            )
+            for name, body in files.items()
+        )
+        manifest = _manifest(listed, meta)
+        snapshot_id = f"{_next_number(folder):08d}-{_digest(manifest)[:12]}"
+        _write_folder(folder, snapshot_id, files)
+        body = {"snapshot_id": snapshot_id, "manifest_sha256": _digest(manifest), **manifest}
+        replace_durably(folder / CURRENT_FILE, (canonical_json(body) + "\n").encode())
+        _prune(folder, keep)
+    return snapshot_id
+
+
+def read_snapshot(folder: Path, *, tables: tuple[str, ...] | None = None) -> PublishedSnapshot:
+    """Read the current snapshot into memory and verify every byte of it.
+
+    Parameters
+    ----------
+    tables
+        Which tables to read; all by default.
+
+    Raises
+    ------
+    SystemHalt
+        ``SNAPSHOT_MISSING`` if none is published, a file is missing or damaged, or a table that
+        was asked for is not in it.
+
+    Notes
+    -----
+    A snapshot pruned while it was being read is not damage: the pointer has moved, so the new
+    one is read instead.
+    """
+    for _ in range(_TRIES):
+        current = _current(folder)
+        try:
+            return _load(folder, current, tables)
+        except FileNotFoundError as error:
+            if _current(folder)["snapshot_id"] == current["snapshot_id"]:
+                detail = f"{folder / current['snapshot_id']}: {error}"
+                raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, detail) from error
+    raise SystemHalt(
+        ReasonCode.SNAPSHOT_MISSING, f"{folder}: the pointer moved {_TRIES} times while reading"
+    )
+
+
+def current_snapshot_id(folder: Path) -> str:
+    """Name the current snapshot without reading it.
+
+    Raises
+    ------
+    SystemHalt
+        ``SNAPSHOT_MISSING`` if none is published or the pointer is damaged.
+    """
+    return str(_current(folder)["snapshot_id"])
+
+
+def published_meta(folder: Path) -> dict[str, Any] | None:
+    """Give what the publisher said beside the current snapshot, or None where none is.
+
+    Raises
+    ------
+    SystemHalt
+        ``SNAPSHOT_MISSING`` if the pointer is damaged.
+    """
+    if not (folder / CURRENT_FILE).exists():
+        return None
+    return dict(_current(folder)["meta"])
+
+
+def _parquet(frame: pl.DataFrame) -> bytes:
+    sink = io.BytesIO()
+    frame.write_parquet(sink, compression="zstd", compression_level=1)
+    return sink.getvalue()
+
+
+def _manifest(files: tuple[PublishedTable, ...], meta: Mapping[str, Any]) -> dict[str, Any]:
+    listed = {f.name: {"sha256": f.sha256, "rows": f.rows} for f in files}
+    return {"tables": listed, "meta": dict(meta)}
+
+
+def _digest(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
+
+
+def _snapshots(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if _SNAPSHOT_ID.fullmatch(p.name))
+
+
+def _next_number(folder: Path) -> int:
+    last = _snapshots(folder)[-1:]
+    return int(last[0].name[:8]) + 1 if last else 1
+
+
+def _write_folder(folder: Path, snapshot_id: str, files: Mapping[str, bytes]) -> None:
+    building = folder / f".{snapshot_id}.tmp"
+    shutil.rmtree(building, ignore_errors=True)  # what a killed publisher left
+    building.mkdir()
+    for name, body in files.items():
+        with (building / f"{name}.parquet").open("xb") as stream:
+            stream.write(body)
+            stream.flush()
+            os.fsync(stream.fileno())
+    fsync_directory(building)
+    building.rename(folder / snapshot_id)
+    fsync_directory(folder)
+
+
+def _prune(folder: Path, keep: int) -> None:
+    for old in _snapshots(folder)[:-keep]:
+        shutil.rmtree(old)
+    for left in folder.glob(".*.tmp"):
+        if left.is_dir():
+            shutil.rmtree(left)
+
+
+def _current(folder: Path) -> dict[str, Any]:
+    path = folder / CURRENT_FILE
+    try:
+        body = json.loads(path.read_bytes())
+        manifest = {"tables": body["tables"], "meta": body["meta"]}
+        is_sound = body["manifest_sha256"] == _digest(manifest)
+    except FileNotFoundError as error:
+        detail = f"{path}: nothing is published; run the job nightly_ingestion first"
+        raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, detail) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path}: {error}") from error
+    if not is_sound or not _SNAPSHOT_ID.fullmatch(str(body.get("snapshot_id"))):
+        raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path} does not hash to its manifest")
+    return dict(body)
+
+
+def _load(
+    folder: Path, current: Mapping[str, Any], tables: tuple[str, ...] | None
+) -> PublishedSnapshot:
+    listed = current["tables"]
+    names = tuple(listed) if tables is None else tables
+    files, frames = [], {}
+    for name in names:
+        if name not in listed:
+            raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{folder} publishes no table {name}")
+        path = folder / current["snapshot_id"] / f"{name}.parquet"
+        body = path.read_bytes()
+        if hashlib.sha256(body).hexdigest() != listed[name]["sha256"]:
+            raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path} does not hash to its manifest")
+        frame = pl.read_parquet(io.BytesIO(body))
+        if frame.height != listed[name]["rows"]:
+            detail = f"{path} must have {listed[name]['rows']} rows, had {frame.height}"
+            raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, detail)
+        frames[name] = frame
+        files.append(PublishedTable(name=name, **listed[name]))
+    return PublishedSnapshot(
+        snapshot_id=current["snapshot_id"],
+        meta=MappingProxyType(dict(current["meta"])),
+        files=tuple(files),
+        tables=MappingProxyType(frames),
+    )

@@ -1,0 +1,361 @@
+"""The decision of one cycle, pure: the live session, the night, replay and survival all use it."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.bars.quotes import Quotes
+from instgov_dagster.capital.auction.assemble import build_instance
+from instgov_dagster.capital.auction.result import AuctionResult
+from instgov_dagster.capital.auction.run import run_auction
+from instgov_dagster.capital.auction.solver import AuctionSolver
+from instgov_dagster.capital.auction.values import adjusted_values
+from instgov_dagster.capital.book import BookRisk, scale_book
+from instgov_dagster.capital.execution import plan_orders
+from instgov_dagster.capital.risk import BookProposal, judge_book
+from instgov_dagster.capital.trades import TradeDraft, TradingConditions, draft_trades
+from instgov_dagster.governance.audit import inputs_hash
+from instgov_dagster.governance.decisions import CycleCase, compose_decisions
+from instgov_dagster.governance.state import cause_of
+from instgov_dagster.loop.book import Book
+from instgov_dagster.loop.decision.bidding import (
+    Bids,
+    ValuedBook,
+    assemble_bids,
+    book_correlations,
+    value_book,
+)
+from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
+from instgov_dagster.loop.snapshot import Snapshot
+from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
+from instgov_dagster.vocabulary.config import Policy
+from instgov_dagster.vocabulary.errors import DataRejected, SystemHalt
+from instgov_dagster.vocabulary.governance import (
+    Cause,
+    GovernanceDecision,
+    SystemState,
+    SystemStateName,
+    Veto,
+    state_code,
+)
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CycleState:
+    """What a cycle is told beside snapshot, quotes and book, and what it hands to the next.
+
+    Attributes
+    ----------
+    system
+        The state of the system by the three chains, read before the cycle.
+    is_late, is_stale
+        Recorded inputs: the cycle missed its second; the snapshot outlived its time to live.
+    marks
+        Shape ``(n_symbols,)``: the last price of each symbol the session knows.
+    previous
+        Weight of each bid in the last target, by bid id.
+    traded_usd
+        Shape ``(n_symbols,)``: what the session traded of each symbol so far.
+    vetoes
+        Vetoes that stand.
+    """
+
+    cycle_id: str
+    timestamp: datetime
+    system: SystemState
+    is_late: bool
+    is_stale: bool
+    marks: Floats
+    previous: dict[str, float]
+    traded_usd: Floats
+    vetoes: tuple[Veto, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CycleDecision:
+    """All that one cycle saw, weighed and decided; decisions are in the snapshot's order."""
+
+    snapshot_id: str
+    asof: date
+    inputs_hash: str
+    told: CycleState
+    quotes: Quotes
+    valued: ValuedBook
+    found: Findings
+    orders: tuple[PlannedOrder, ...]
+    decisions: tuple[GovernanceDecision, ...]
+
+    @property
+    def cycle_id(self) -> str:
+        """The cycle's own name."""
+        return self.told.cycle_id
+
+    @property
+    def auction(self) -> AuctionResult:
+        """What the auction gave every bid."""
+        return self.found.auction
+
+    @property
+    def risk(self) -> BookRisk:
+        """The book's tail risk with every approved order done."""
+        return self.found.verdict.risk_after
+
+
+def opening_state(snapshot: Snapshot) -> CycleState:
+    """Give the state a session starts from: the last closes as marks, nothing targeted yet."""
+    start = datetime.combine(snapshot.asof, datetime.min.time(), tzinfo=UTC)
+    return CycleState(
+        cycle_id="opening",
+        timestamp=start,
+        system=SystemState(name=SystemStateName.RUNNING, causes=()),
+        is_late=False,
+        is_stale=False,
+        marks=snapshot.last_close,
+        previous={},
+        traded_usd=np.zeros(len(snapshot.symbols)),
+    )
+
+
+def decide(
+    snapshot: Snapshot,
+    quotes: Quotes,
+    book: Book,
+    state: CycleState,
+    config: Policy,
+    *,
+    solver: AuctionSolver,
+) -> tuple[CycleDecision, CycleState]:
+    """Decide every symbol once (roadmap 3.5, 4.4) and give the state for the next cycle.
+
+    Parameters
+    ----------
+    snapshot
+        The night's knowledge.
+    quotes
+        The quotes of this instant, in the snapshot's symbol order.
+    book
+        What is held.
+    state
+        What the cycle is told: instant, system state, lateness, marks, vetoes.
+    solver
+        A fold of the session's inputs; what it says is checked before it is used.
+
+    Raises
+    ------
+    SystemHalt
+        Where the book cannot be valued, scaled out of a breach, or not even cash is feasible.
+    ValueError
+        If the quotes are not in the snapshot's order.
+    """
+    if quotes.symbols != snapshot.symbols:
+        raise ValueError("quotes must have the snapshot's symbols, in its order")
+    instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
+    has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
+    valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
+    found = _find(snapshot, quotes, valued, state, config, solver)
+    case = CycleCase(
+        cycle_id=state.cycle_id,
+        timestamp=state.timestamp,
+        state=state.system,
+        is_late=state.is_late,
+        is_stale=state.is_stale,
+        book_gates=found.verdict.book_gates,
+        minimum_change=config.impact.orders.min_order_usd / valued.nav_usd,
+    )
+    decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
+    tradable = {row.symbol for row in decisions if row.decision.is_tradable}
+    decision = CycleDecision(
+        snapshot_id=snapshot.snapshot_id,
+        asof=snapshot.asof,
+        inputs_hash=_hash_inputs(snapshot, quotes, book, state),
+        told=state,
+        quotes=quotes,
+        valued=valued,
+        found=found,
+        orders=tuple(order for order in found.plan.orders if order.symbol in tradable),
+        decisions=decisions,
+    )
+    return decision, replace(state, marks=valued.marks, previous=found.target)
+
+
+def _find(
+    snapshot: Snapshot,
+    quotes: Quotes,
+    valued: ValuedBook,
+    state: CycleState,
+    config: Policy,
+    solver: AuctionSolver,
+) -> Findings:
+    # Bids, auction, trades, gates, plan: each wing says its part before governance decides.
+    bids = assemble_bids(
+        snapshot,
+        valued,
+        config,
+        freeze_codes=_freeze_codes(snapshot, state),
+        traded_usd=state.traded_usd,
+        vetoes=state.vetoes,
+    )
+    auction = _compete(snapshot, bids, state, config, solver)
+    conditions = _conditions(snapshot, quotes, valued, state)
+    before = valued.net[snapshot.places]
+    wanted = before if state.is_late else auction.net(snapshot.scenarios.symbols)
+    scaled, causes = _scale_on_breach(snapshot, before, config)
+    wanted = wanted if scaled is None else np.minimum(wanted, scaled)
+    draft = draft_trades(conditions, before=before, target=wanted, policy=config.impact)
+    verdict = judge_book(
+        _proposal(snapshot, valued, auction, draft, conditions.regime, config, scaled),
+        snapshot.scenarios,
+        config=config.cvar,
+        limits=config.limits,
+    )
+    names = [conditions.symbols[i] for i in verdict.sequence]
+    plan = plan_orders(
+        draft,
+        conditions,
+        sequence=verdict.sequence,
+        lead_strategies={name: auction.lead_strategy(name) for name in names},
+        policy=config.impact,
+    )
+    return Findings(
+        bids=bids,
+        auction=auction,
+        draft=draft,
+        wanted=wanted,
+        verdict=verdict,
+        plan=plan,
+        is_scaled=scaled is not None,
+        causes=causes,
+    )
+
+
+def _scale_on_breach(
+    snapshot: Snapshot, before: Floats, config: Policy
+) -> tuple[Floats | None, tuple[Cause, ...]]:
+    # A book in breach is scaled as a whole and nothing in it grows (roadmap 5.5), late or not.
+    # Where scaling is refused the system halts: nothing grows either, an operator decides.
+    try:
+        scaled = scale_book(before, snapshot.scenarios, config=config.cvar)
+    except DataRejected as refusal:
+        if refusal.reason_code is not ReasonCode.CVAR_SCALE_REFUSED:
+            raise SystemHalt(refusal.reason_code, refusal.detail) from refusal
+        return before, (cause_of(refusal.reason_code, refusal.reason_code.sentence),)
+    return (None if scaled.scale >= 1.0 else scaled.weights), ()
+
+
+def _freeze_codes(snapshot: Snapshot, state: CycleState) -> tuple[ReasonCode, ...]:
+    # Whatever forbids every increase in this cycle keeps every bid from growing.
+    codes = []
+    if not state.system.allows_increase:
+        codes.append(state_code(state.system.name))
+    if snapshot.regime.is_reduce_only:
+        codes.append(ReasonCode.REGIME_CRISIS_REDUCE_ONLY)
+    if state.is_stale:
+        codes.append(ReasonCode.STALE_DATA)
+    if state.is_late:
+        codes.append(ReasonCode.LATE_CYCLE_HOLD)
+    return tuple(codes)
+
+
+def _compete(
+    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy, solver: AuctionSolver
+) -> AuctionResult:
+    age = max((state.timestamp.date() - snapshot.asof).days, 0)
+    values = adjusted_values(
+        bids.table,
+        final_decay_factor=bids.decay,
+        sessions_since_forecast=np.full(len(bids.table), float(age)),
+        policy=config.auction,
+    )
+    instance = build_instance(
+        bids.table,
+        values,
+        snapshot.scenarios,
+        bids.terms,
+        policy=config.auction,
+        cvar_config=config.cvar,
+    )
+    ids = bids.table.bid_ids
+    known = bool(state.previous) and all(name in state.previous for name in ids)
+    previous = np.array([state.previous[name] for name in ids]) if known else None
+    return run_auction(instance, values, solver=solver, previous=previous)
+
+
+def execution_regime(snapshot: Snapshot) -> ExecutionRegime:
+    """Name how the market is traded: the likeliest regime, ties to the worse (SPEC 6)."""
+    belief = snapshot.regime.state
+    chances = (
+        (belief.current_belief_crisis, ExecutionRegime.CRISIS),
+        (belief.current_belief_volatile, ExecutionRegime.VOLATILE),
+        (belief.current_belief_normal, ExecutionRegime.CALM),
+    )
+    return max(chances, key=lambda pair: pair[0])[1]  # max keeps the first of equals: the worse
+
+
+def _conditions(
+    snapshot: Snapshot, quotes: Quotes, valued: ValuedBook, state: CycleState
+) -> TradingConditions:
+    places, has_quote = snapshot.places, valued.has_quote
+    mid = np.where(has_quote, quotes.mid(), np.nan)
+    return TradingConditions(
+        symbols=snapshot.scenarios.symbols,
+        asset_classes=tuple(snapshot.asset_class[n] for n in places),
+        mid=mid[places],
+        spread_bps=2.0 * valued.half_spread_bps[places],
+        is_quoted=has_quote[places],
+        adv_usd=snapshot.adv_usd[places],
+        traded_usd=state.traded_usd[places],
+        volatility_annual=snapshot.volatility_annual[places],
+        nav_usd=valued.nav_usd,
+        regime=execution_regime(snapshot),
+    )
+
+
+def _proposal(
+    snapshot: Snapshot,
+    valued: ValuedBook,
+    auction: AuctionResult,
+    draft: TradeDraft,
+    regime: ExecutionRegime,
+    config: Policy,
+    scaled: Floats | None,
+) -> BookProposal:
+    symbols, before = draft.symbols, valued.net[snapshot.places]
+    forced = frozenset(symbols) if scaled is not None else forced_symbols(auction)
+    return BookProposal(
+        symbols=symbols,
+        before=before,
+        after=draft.after(before),
+        net_gain=draft.share * auction.net_gain(symbols),
+        correlations=book_correlations(snapshot, valued, config)[snapshot.places],
+        sectors=tuple(snapshot.sector[n] for n in snapshot.places),
+        is_forced=np.array([symbol in forced for symbol in symbols], dtype=np.bool_),
+        drawdown=valued.drawdown,
+        hurdle=config.auction.hurdle,
+        regime=regime,
+    )
+
+
+def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleState) -> str:
+    return inputs_hash(
+        {
+            "snapshot_id": snapshot.snapshot_id,
+            "bid": quotes.bid,
+            "ask": quotes.ask,
+            "observed_at": quotes.observed_at,
+            "book": book,
+            "cycle_id": state.cycle_id,
+            "timestamp": state.timestamp,
+            "system": state.system,
+            "is_late": state.is_late,
+            "is_stale": state.is_stale,
+            "marks": state.marks,
+            "traded_usd": state.traded_usd,
+            "previous": state.previous,
+            "vetoes": state.vetoes,
+        }
+    )

@@ -1,0 +1,149 @@
+"""Fill governance's cases from what the other wings found about each symbol; nothing is judged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.capital.auction.result import AuctionResult
+from instgov_dagster.capital.execution import ExecutionPlan
+from instgov_dagster.capital.risk import BookVerdict
+from instgov_dagster.capital.trades import TradeDraft
+from instgov_dagster.governance.decisions import SymbolCase, lead_bids
+from instgov_dagster.loop.decision.bidding import Bids, ValuedBook
+from instgov_dagster.loop.snapshot import Snapshot
+from instgov_dagster.vocabulary.capital import GateResult
+from instgov_dagster.vocabulary.governance import Cause, Veto
+from instgov_dagster.vocabulary.reason_table import Severity
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Findings:
+    """What the wings found in one cycle, before governance reads it.
+
+    Attributes
+    ----------
+    wanted
+        Net weights the auction asks for, shape ``(n_scenario_symbols,)``.
+    draft
+        What of it can be traded now.
+    is_scaled
+        The book is in breach of its CVaR limit and scaled as a whole.
+    causes
+        What this cycle found that stands against trading.
+    """
+
+    bids: Bids
+    auction: AuctionResult
+    wanted: NDArray[np.float64]
+    draft: TradeDraft
+    verdict: BookVerdict
+    plan: ExecutionPlan
+    is_scaled: bool
+    causes: tuple[Cause, ...]
+
+    @property
+    def target(self) -> dict[str, float]:
+        """The weight of each bid in the auction's answer, by bid id; none of a book in breach.
+
+        A failed auction falls back on the last target: what a breach was sold out of must not be
+        bought back that way.
+        """
+        if self.is_scaled:
+            return {}
+        return dict(zip(self.bids.table.bid_ids, self.auction.weights.tolist(), strict=True))
+
+
+def forced_symbols(auction: AuctionResult) -> frozenset[str]:
+    """Name the symbols a cap forces out of."""
+    codes = auction.bids["reason_codes"].list.contains(ReasonCode.FORCED_SELL.value)
+    return frozenset(auction.bids.filter(codes)["symbol"].to_list())
+
+
+def _refusals(found: Findings) -> dict[str, GateResult]:
+    # A trade that cannot be sized or priced is a gate that did not open, with its own reasons.
+    out: dict[str, GateResult] = {}
+    refused = dict(found.plan.refused)
+    for i, symbol in enumerate(found.draft.symbols):
+        codes = refused.get(symbol, ())
+        is_dropped = found.draft.quantity[i] == 0
+        blocking = tuple(c for c in found.draft.reason_codes[i] if c.severity is Severity.REJECT)
+        if codes or (is_dropped and blocking):
+            out[symbol] = GateResult(
+                name="execution_size",
+                passed=False,
+                value=float(found.draft.share[i]),
+                limit=1.0,
+                headroom=0.0,
+                reason_codes=codes or blocking,
+            )
+    return out
+
+
+def symbol_cases(
+    snapshot: Snapshot, valued: ValuedBook, found: Findings, vetoes: tuple[Veto, ...]
+) -> Iterator[SymbolCase]:
+    """Give one case a symbol of the universe, in the snapshot's order."""
+    rows, bids = found.auction.bids, found.bids
+    leads = lead_bids(
+        bids.symbol_of.astype(np.int64),
+        rows["weight"].to_numpy(),
+        rows["rank"].to_numpy().astype(np.int64),
+        n_symbols=len(snapshot.symbols),
+    )
+    held, target = valued.net, valued.net.copy()
+    refusals = _refusals(found)
+    reached = found.draft.after(held[snapshot.places])
+    for i, symbol in enumerate(found.draft.symbols):
+        # What was cut down to size is judged at that size; what was refused, at what it wanted.
+        target[snapshot.places[i]] = found.wanted[i] if symbol in refusals else reached[i]
+    forced, codes = forced_symbols(found.auction), rows["reason_codes"].to_list()
+    for n, symbol in enumerate(snapshot.symbols):
+        lead, order = int(leads[n]), found.verdict.order(symbol)
+        k = int(bids.strategy_of[lead]) if lead >= 0 else None
+        view = snapshot.strategies[k] if k is not None else None
+        refusal = refusals.get(symbol)
+        yield SymbolCase(
+            symbol=symbol,
+            is_eligible=bool(snapshot.is_eligible[n]),
+            has_route=bool(snapshot.has_route[n]),
+            eligibility_reasons=snapshot.symbol_reasons[n],
+            held_weight=float(held[n]),
+            target_weight=float(target[n]),
+            has_bid=lead >= 0,
+            auction_reasons=tuple(ReasonCode(c) for c in codes[lead]) if lead >= 0 else (),
+            mu=_of_bid(bids.table.mu, lead),
+            sigma=_of_bid(bids.table.sigma, lead),
+            cvar=_of_bid(bids.table.cvar_95, lead),
+            data_quality=float(snapshot.data_quality[n]),
+            model_confidence=_confidence(snapshot, k, n),
+            gates=(*(order.gates if order else ()), *((refusal,) if refusal else ())),
+            vetoes=_standing(vetoes, view.strategy_id if view else None, symbol),
+            is_quote_valid=bool(valued.has_quote[n]),
+            strategy_id=view.strategy_id if view else None,
+            strategy_stage=view.stage if view else None,
+            passing_size=_passing_size(order.passing_share, held[n], target[n]) if order else None,
+            is_forced_sell=symbol in forced,
+        )
+
+
+def _of_bid(values: NDArray[np.float64], lead: int) -> float:
+    return float(values[lead]) if lead >= 0 else float("nan")
+
+
+def _standing(
+    vetoes: tuple[Veto, ...], strategy_id: str | None, symbol: str
+) -> tuple[ReasonCode, ...]:
+    touching = (veto.reason_code for veto in vetoes if veto.touches(strategy_id, symbol))
+    return tuple(dict.fromkeys(touching))
+
+
+def _confidence(snapshot: Snapshot, k: int | None, n: int) -> float:
+    value = snapshot.forecasts.confidence[k, n] if k is not None else np.nan
+    return float(value) if np.isfinite(value) else 0.0
+
+
+def _passing_size(share: float, held: float, target: float) -> float:
+    return float(held + share * (target - held))

@@ -1,0 +1,387 @@
+"""A night at work: lock, ingest, step after step, publish; what the Dagster shell drives."""
+
+from collections.abc import Mapping
+from datetime import date
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import polars as pl
+
+from instgov_dagster.adapters.journal import Journal, bundle_tables
+from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.runtime import FileLock, require_free_space
+from instgov_dagster.adapters.store.archive import archive_payloads
+from instgov_dagster.adapters.store.bar_reads import bars_as_of
+from instgov_dagster.adapters.store.bar_store import append_bars
+from instgov_dagster.adapters.store.night_store import (
+    is_written,
+    latest_asof,
+    read_night,
+    write_night,
+    written_sha256,
+)
+from instgov_dagster.adapters.store.published import publish, published_meta
+from instgov_dagster.bars.calendars import history_window
+from instgov_dagster.bars.classify import found_classes
+from instgov_dagster.bars.ingestion import require_ingestion_open, stage_known_at
+from instgov_dagster.governance.audit import sha256_of
+from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
+from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
+from instgov_dagster.governance.state import cause_of
+from instgov_dagster.loop.live.frames import NIGHT_KIND
+from instgov_dagster.loop.live.recovery import night_inputs
+from instgov_dagster.loop.night import (
+    FOUND_BY_STEPS,
+    PHASE_TABLES,
+    STEP_BY_NAME,
+    STEPS,
+    NightStep,
+    StepResult,
+    content_sha256,
+    phase_outputs,
+    run_step,
+)
+from instgov_dagster.loop.platform import Platform
+from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
+from instgov_dagster.loop.state_log import append_anchored, observe
+from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
+from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
+from instgov_dagster.vocabulary.governance import (
+    Cause,
+    Chain,
+    Phase,
+    PhaseStamp,
+    SystemState,
+    SystemStateName,
+)
+from instgov_dagster.vocabulary.reason_table import Severity
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+__all__ = ["IngestReport", "NightRun", "PublishReport", "StepOutcome"]
+
+_MIB = 1024 * 1024
+# A night that reached its end opened its chain, read and wrote the whole store, and holds every
+# stamp: what an earlier night stopped on is over.
+_PROVED_BY_PUBLISHING = frozenset(
+    {
+        ReasonCode.ANCHOR_MISMATCH,
+        ReasonCode.CHAIN_BROKEN,
+        ReasonCode.DISK_FULL,
+        ReasonCode.PHASE_ORDER_VIOLATED,
+        ReasonCode.RISK_NOT_FINITE,
+        ReasonCode.SCHEMA_MISMATCH,
+        ReasonCode.WAREHOUSE_CORRUPT,
+    }
+)
+# Where the inputs that are frozen at ingestion are kept.
+_FROZEN = {
+    "portfolio": "night_portfolio",
+    "strategy_returns": "night_strategy_returns",
+    "system_state": "night_system_state",
+}
+_DECIDED = ("governance_decisions", "capital_allocations")
+
+
+class NightRun:
+    """One night of one date on one home; the lock is held from entering to leaving.
+
+    Parameters
+    ----------
+    asof
+        The day traded.
+    run_id
+        Whoever runs it: the Dagster run, recorded with every row.
+    """
+
+    def __init__(self, platform: Platform, asof: date, *, run_id: str) -> None:
+        self._platform = platform
+        self._context = platform.context(asof)
+        self._run_id = run_id
+        self._lock = FileLock(platform.home.night_lock)
+        self._log = platform.state_log()
+        self._journal: Journal | None = None
+        self._bars_sha256: str | None = None
+
+    def __enter__(self) -> Self:
+        self._lock.acquire()
+        try:
+            self._require_newest()
+            self._journal = self._platform.open_chain(Chain.NIGHT)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._journal is not None:
+            self._journal.close()
+        self._lock.release()
+
+    def _require_newest(self) -> None:
+        # What is published, and the causes that stand, never go back to an earlier day.
+        try:
+            meta = published_meta(self._platform.home.published / "night")
+        except SystemHalt:
+            return  # a damaged pointer binds nobody: only a night that publishes mends it
+        if meta is not None and self._context.asof < date.fromisoformat(meta["asof"]):
+            raise InputError(
+                f"asof must be >= {meta['asof']}, the newest published night,"
+                f" was {self._context.asof}"
+            )
+
+    @property
+    def _chain(self) -> Journal:
+        if self._journal is None:
+            raise ValueError("a night must be entered before it is run")
+        return self._journal
+
+    def ingest(self) -> IngestReport:
+        """Fetch the window, archive the payloads, append what differs, freeze the inputs.
+
+        Raises
+        ------
+        DataRejected
+            ``INGESTION_WINDOW_CLOSED`` for the live market while it trades.
+        SystemHalt
+            ``DISK_FULL``, or where the archive cannot be written.
+        """
+        platform, context = self._platform, self._context
+        policy = platform.policy
+        require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
+        require_ingestion_open(context.market, platform.now(), policy.history)
+        start, end = history_window(context.asof, policy.history)
+        names = tuple(entry.symbol for entry in platform.universe.symbols)
+        fetched = platform.source.fetch(names, start, end, context.asof)
+        archived = archive_payloads(
+            platform.home.raw,
+            run_id=self._run_id,
+            provider=fetched.provider,
+            payloads=fetched.payloads,
+        )
+        digests = pl.DataFrame(
+            {"symbol": list(archived), "source_sha256": [a.sha256 for a in archived.values()]}
+        )
+        staged = stage_known_at(fetched.frame, policy.history).join(digests, on="symbol")
+        frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
+        self._bars_sha256 = None
+        recorded_at = platform.now()
+        with platform.warehouse.txn() as con:
+            done = append_bars(
+                con,
+                _aware(staged),
+                run_id=self._run_id,
+                recorded_at=recorded_at,
+                knowledge_instant=context.known_at,
+            )
+            self._persist_classes(con, fetched)
+            for name, frame in frozen.items():
+                write_night(
+                    con, _FROZEN[name], frame, asof=context.asof, run_id=self._run_id,
+                    recorded_at=recorded_at,
+                )  # fmt: skip
+            bars = self._bars(con)
+        return IngestReport(
+            provider=fetched.provider,
+            symbols=len(names),
+            bars=bars.height,
+            added=done.added,
+            restated=done.restated,
+            unchanged=done.unchanged,
+            withdrawn=done.withdrawn,
+            archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
+            archive_sha256=sha256_of({name: a.sha256 for name, a in archived.items()}),
+            notices=fetched.notices,
+        )
+
+    def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
+        # Said once a symbol and never overwritten: a later disagreement is governance's finding.
+        known = {row[0] for row in con.execute("SELECT symbol FROM symbol_classes").fetchall()}
+        rows = [
+            (symbol, word, is_reference, fetched.first_dates[symbol], self._run_id)
+            for symbol, word, is_reference in found_classes(self._platform.universe).iter_rows()
+            if symbol not in known and symbol in fetched.first_dates
+        ]
+        if rows:
+            con.executemany("INSERT INTO symbol_classes VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _bars(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+        start, end = history_window(self._context.asof, self._platform.policy.history)
+        names = [entry.symbol for entry in self._platform.universe.symbols]
+        return bars_as_of(con, names, start=start, end=end, known_at=self._context.known_at)
+
+    def run_step(self, name: str) -> StepOutcome:
+        """Run one step on the stored tables, write what it made, stamp its phase.
+
+        Raises
+        ------
+        SystemHalt
+            ``PHASE_ORDER_VIOLATED`` where an earlier phase has no valid stamp, or a table it
+            stands on was never written or was replaced.
+        """
+        step, context = STEP_BY_NAME[name], self._context
+        with self._platform.warehouse.reader() as con:
+            stamps = self._stamps(con)
+            tables = {need: self._input(con, need) for need in step.needs}
+            made = self._made(con, tables.get("bars"))
+        result = self._run(step, tables, stamps, made)
+        recorded_at = self._platform.now()
+        with self._platform.warehouse.txn() as con:
+            write = write_night(
+                con, name, result.frame, asof=context.asof, run_id=self._run_id,
+                recorded_at=recorded_at,
+            )  # fmt: skip
+            # The same stamp again leaves the later ones as sound as they were.
+            if result.stamp is not None and result.stamp not in stamps:
+                kept = [s for s in stamps if s.step < result.stamp.step]
+                write_night(
+                    con, "phase_stamps", stamps_to_frame([*kept, result.stamp]),
+                    asof=context.asof, run_id=self._run_id, recorded_at=recorded_at,
+                )  # fmt: skip
+        state = self._journal_step(step, result.frame, result.causes, tables)
+        done = f"{STEPS.index(step) + 1}/{len(STEPS)} steps ({name})"
+        self._platform.home.night_progress.write_text(done, encoding="utf-8")
+        return StepOutcome(
+            name=name,
+            frame=result.frame,
+            rows_added=write.rows_added,
+            content_sha256=write.content_sha256,
+            causes=result.causes,
+            state=state,
+            stamp=result.stamp,
+        )
+
+    def _run(
+        self,
+        step: NightStep,
+        tables: Mapping[str, pl.DataFrame],
+        stamps: tuple[PhaseStamp, ...],
+        made: Mapping[str, str],
+    ) -> StepResult:
+        try:
+            return run_step(step, tables, stamps, self._context, made=made)
+        except DataRejected as refusal:
+            # A refusal that must halt is latched before the step fails.
+            if refusal.reason_code.severity in (Severity.HALT, Severity.STOP):
+                self.raise_cause(cause_of(refusal.reason_code, refusal.detail))
+            raise
+
+    def _journal_step(
+        self,
+        step: NightStep,
+        frame: pl.DataFrame,
+        causes: tuple[Cause, ...],
+        tables: Mapping[str, pl.DataFrame],
+    ) -> SystemState:
+        home = self._platform.home
+        if step.name == "governance_decisions":
+            decided = {
+                "governance_decisions": frame.to_arrow(),
+                "capital_allocations": tables["capital_allocations"].to_arrow(),
+            }
+            append_anchored(home, self._chain, NIGHT_KIND, bundle_tables(decided), self._facts())
+        if not step.cause_domain:
+            return self._log.refresh()
+        return observe(home, self._chain, self._log, causes, domain=step.cause_domain)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "asof": self._context.asof.isoformat(),
+            "run_id": self._run_id,
+            "cycle_id": self._context.cycle_id,
+            "config_hash": self._platform.config_hash,
+            "code_hash": self._platform.code_hash,
+            "heads": self._log.head_hashes,
+        }
+
+    def _stamps(self, con: duckdb.DuckDBPyConnection) -> tuple[PhaseStamp, ...]:
+        if not is_written(con, "phase_stamps", asof=self._context.asof):
+            return ()
+        frame = read_night(con, "phase_stamps", asof=self._context.asof)
+        return stamps_from_frame(frame.with_columns(pl.lit(self._context.asof).alias("asof")))
+
+    def _input(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+        match name:
+            case "bars":
+                return self._bars(con)
+            case "symbol_classes":
+                return con.sql("SELECT * FROM symbol_classes").pl()
+            case "previous_lifecycle":
+                return self._previous_lifecycle(con)
+            case _:
+                return read_night(con, _FROZEN.get(name, name), asof=self._context.asof)
+
+    def _made(
+        self, con: duckdb.DuckDBPyConnection, bars: pl.DataFrame | None = None
+    ) -> dict[str, str]:
+        # Content hashes as they are now: the bars' once a run, the rest by what was written.
+        if self._bars_sha256 is None:
+            self._bars_sha256 = content_sha256(self._bars(con) if bars is None else bars)
+        asof = self._context.asof
+        names = [name for tables in PHASE_TABLES.values() for name in tables if name != "bars"]
+        found = {name: written_sha256(con, _FROZEN.get(name, name), asof=asof) for name in names}
+        held = {name: digest for name, digest in found.items() if digest is not None}
+        return {"bars": self._bars_sha256, **held}
+
+    def _previous_lifecycle(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+        before = latest_asof(con, "strategy_lifecycle_log", before=self._context.asof)
+        if before is None:
+            return pl.DataFrame(schema=LIFECYCLE_SCHEMA)
+        return read_night(con, "strategy_lifecycle_log", asof=before)
+
+    def table(self, name: str) -> pl.DataFrame:
+        """Read one of the night's tables, or one of its inputs, as it is stored now."""
+        with self._platform.warehouse.reader() as con:
+            return self._input(con, name)
+
+    def publish(self) -> PublishReport:
+        """Publish what the loop and every other reader stands on, with the stamps before it.
+
+        Raises
+        ------
+        SystemHalt
+            ``PHASE_ORDER_VIOLATED`` where a phase before live trading has no valid stamp.
+        """
+        platform, asof = self._platform, self._context.asof
+        with platform.warehouse.reader() as con:
+            stamps = self._stamps(con)
+            outputs = phase_outputs(Phase.LIVE_TRADING, self._made(con))
+            require_stamps(stamps, Phase.LIVE_TRADING, asof, outputs)
+            names = (*SNAPSHOT_TABLES, *_DECIDED)
+            tables = {name: read_night(con, name, asof=asof) for name in names}
+        observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_PUBLISHING)
+        folder = platform.home.published / "night"
+        tables["phase_stamps"] = stamps_to_frame(stamps)
+        snapshot_id = publish(
+            folder,
+            tables,
+            meta={**self._facts(), "market": platform.settings.market.value},
+            keep=platform.policy.loop.published_snapshots,
+        )
+        return PublishReport(
+            snapshot_id=snapshot_id,
+            rows={name: frame.height for name, frame in tables.items()},
+            path=str((folder / snapshot_id).relative_to(platform.home.root)),
+        )
+
+    def stop(self, halt: SystemHalt) -> SystemState:
+        """Latch STOP_SYSTEM for what was raised, in the night's chain."""
+        cause = cause_of(halt.reason_code, halt.detail, state=SystemStateName.STOP_SYSTEM)
+        return self.raise_cause(cause)
+
+    def raise_cause(self, cause: Cause) -> SystemState:
+        """Write one cause into the night's chain and give the state that follows."""
+        home = self._platform.home
+        return observe(home, self._chain, self._log, (cause,), domain={cause.reason_code})
+
+
+def _aware(staged: pl.DataFrame) -> pl.DataFrame:
+    kind = staged.schema["known_at"]
+    if isinstance(kind, pl.Datetime) and kind.time_zone is None:
+        return staged.with_columns(pl.col("known_at").dt.replace_time_zone("UTC"))
+    return staged

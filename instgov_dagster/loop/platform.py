@@ -1,0 +1,187 @@
+"""One installation opened for work: home, rules, market, warehouse and the hashes of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from instgov_dagster.adapters.config import (
+    config_sha256,
+    find_config_dir,
+    load_policy,
+    load_universe,
+)
+from instgov_dagster.adapters.journal import Journal, key_from, read_anchors
+from instgov_dagster.adapters.markets.binding import bind_market, require_market
+from instgov_dagster.adapters.markets.files import FilesMarket
+from instgov_dagster.adapters.markets.protocol import MarketSource
+from instgov_dagster.adapters.markets.simulated import SimulatedMarket
+from instgov_dagster.adapters.runtime import Clock, Home, RealClock, code_sha256
+from instgov_dagster.adapters.store.errors import WarehouseCorrupt
+from instgov_dagster.adapters.store.warehouse import WarehouseResource
+from instgov_dagster.bars.calendars import is_session, knowledge_instant
+from instgov_dagster.bars.providers import entitled_providers
+from instgov_dagster.governance.state import cause_of
+from instgov_dagster.loop.state_log import StateLog, observe
+from instgov_dagster.loop.steps.context import NightContext
+from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe
+from instgov_dagster.vocabulary.config import Policy
+from instgov_dagster.vocabulary.errors import InputError
+from instgov_dagster.vocabulary.governance import Chain
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+#: The world of the embedded market where nobody names another.
+DEFAULT_SEED = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a person chooses: where it lives, which market, which rules."""
+
+    home: Path
+    market: Market = Market.SIMULATED
+    bars: Path | None = None
+    seed: int = DEFAULT_SEED
+    config_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.market is Market.FILES and self.bars is None:
+            raise InputError("--bars must name a folder for the market files, was nothing")
+        if self.market is not Market.FILES and self.bars is not None:
+            raise InputError(f"--bars must go with the market files, was given for {self.market}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Platform:
+    """Everything a night or a session stands on; nothing in it changes while it is open."""
+
+    settings: Settings
+    home: Home
+    policy: Policy
+    universe: Universe
+    source: MarketSource
+    warehouse: WarehouseResource
+    key: bytes | None
+    config_hash: str
+    code_hash: str
+    entitled: frozenset[str]
+    clock: Clock = field(default_factory=RealClock)
+
+    def context(self, asof: date) -> NightContext:
+        """Give the fixed surroundings of one night."""
+        return NightContext(
+            asof=asof,
+            known_at=knowledge_instant(asof, self.policy.history),
+            market=self.settings.market,
+            universe=self.universe,
+            policy=self.policy,
+            entitled=self.entitled,
+        )
+
+    def open_chain(self, chain: Chain, *, clock: Clock | None = None) -> Journal:
+        """Open one chain for writing, held against its anchors."""
+        return Journal.open(
+            self.home.journal_dir,
+            chain.value,
+            key=self.key,
+            clock=clock or self.clock,
+            anchors=read_anchors(self.home.anchors, chain.value),
+            segment_bytes=self.policy.loop.journal_segment_mib * 1024 * 1024,
+        )
+
+    def state_log(self) -> StateLog:
+        """Open the reader of the system's state."""
+        return StateLog(self.home, self.key)
+
+    def now(self) -> datetime:
+        """Return the current instant in UTC."""
+        return self.clock.now()
+
+
+def _open_market(settings: Settings, universe: Universe) -> MarketSource:
+    match settings.market:
+        case Market.SIMULATED:
+            return SimulatedMarket(universe, seed=settings.seed)
+        case Market.FILES if settings.bars is not None:
+            return FilesMarket(settings.bars)
+        case _:
+            raise InputError(
+                f"--market must be simulated or files in this version, was {settings.market}"
+            )
+
+
+def open_platform(
+    settings: Settings, environment: Mapping[str, str], *, clock: Clock | None = None
+) -> Platform:
+    """Load the rules, open the market and make the store ready.
+
+    Parameters
+    ----------
+    environment
+        The process's variables: entitlements, the journal's key, the configuration folder.
+
+    Raises
+    ------
+    InputError
+        On bad rules, a bad universe, a bad folder of bars or a home of another market; nothing
+        is written then.
+    WarehouseBusy, WarehouseCorrupt, SystemHalt
+        Where the store cannot be used.
+    """
+    config_dir = find_config_dir(
+        settings.config_dir, environment=environment, working_dir=Path.cwd()
+    )
+    policy = load_policy(config_dir)
+    configured = load_universe(config_dir)
+    source = _open_market(settings, configured)
+    universe = source.universe(configured)
+    home = Home(settings.home.resolve())
+    time = clock or RealClock()
+    require_market(home, settings.market, seed=settings.seed)
+    is_new = not home.warehouse.exists() and not _has_worked(home)
+    platform = Platform(
+        settings=settings,
+        home=home,
+        policy=policy,
+        universe=universe,
+        source=source,
+        warehouse=WarehouseResource(database=str(home.warehouse)),
+        key=key_from(environment),
+        config_hash=config_sha256(policy, universe),
+        code_hash=code_sha256(),
+        entitled=entitled_providers(environment, policy.history.window_days),
+        clock=time,
+    )
+    bind_market(home, settings.market, seed=settings.seed)
+    _open_warehouse(platform, create=is_new)
+    return platform
+
+
+def _has_worked(home: Home) -> bool:
+    # An operator may halt a home before its first night: that chain alone misses no warehouse.
+    return any((home.journal_dir / chain).exists() for chain in (Chain.NIGHT, Chain.LOOP))
+
+
+def _open_warehouse(platform: Platform, *, create: bool) -> None:
+    try:
+        platform.warehouse.ensure_schema(applied_at=platform.now(), create=create)
+    except WarehouseCorrupt as error:
+        # A store that is lost or damaged halts every process, until an operator looked at it.
+        cause = cause_of(ReasonCode.WAREHOUSE_CORRUPT, ReasonCode.WAREHOUSE_CORRUPT.sentence)
+        with platform.open_chain(Chain.NIGHT) as journal:
+            observe(
+                platform.home,
+                journal,
+                platform.state_log(),
+                (cause,),
+                domain={ReasonCode.WAREHOUSE_CORRUPT},
+            )
+        raise WarehouseCorrupt(error.detail) from error
+
+
+def latest_session(today: date) -> date:
+    """Give the last day up to today on which the New York exchange trades."""
+    day = today
+    while not is_session(AssetClass.STOCKS, day):
+        day = date.fromordinal(day.toordinal() - 1)
+    return day

@@ -1,0 +1,384 @@
+"""One governed live session: lease, recovery, cycle after cycle, each journalled before it acts."""
+
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from instgov_dagster.adapters.account import MarketView
+from instgov_dagster.adapters.journal import Journal, append_anchor
+from instgov_dagster.adapters.markets.quote_stream import SessionSpan
+from instgov_dagster.adapters.runtime import (
+    FileLock,
+    VirtualClock,
+    replace_durably,
+    require_free_space,
+)
+from instgov_dagster.adapters.store.projector import project
+from instgov_dagster.bars.quotes import Quotes
+from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.governance.proof import mint_approved_order
+from instgov_dagster.loop.book import (
+    apply_changes,
+    book_to_dict,
+    fresh_book,
+)
+from instgov_dagster.loop.cycle import CycleDecision, decide, opening_state
+from instgov_dagster.loop.live.frames import (
+    CYCLE_KIND,
+    FILLS_KIND,
+    SESSION_KIND,
+    cycle_meta,
+    cycle_tables,
+    fills_tables,
+)
+from instgov_dagster.loop.live.latch import latch_stop
+from instgov_dagster.loop.live.ledger import SessionLedger
+from instgov_dagster.loop.live.opening import open_quotes, open_snapshot, verify_snapshot
+from instgov_dagster.loop.live.orders import plan_to_orders, transfer_changes
+from instgov_dagster.loop.live.reconciliation import (
+    fold_account,
+    require_reconciled,
+    require_sound_chains,
+)
+from instgov_dagster.loop.live.recovery import last_book, last_told, last_values
+from instgov_dagster.loop.live.report import SessionReport, Tally
+from instgov_dagster.loop.live.router import Routed, Router, Shares, market_views
+from instgov_dagster.loop.platform import Platform
+from instgov_dagster.loop.state_log import observe
+from instgov_dagster.vocabulary.audit import AppendReceipt, Order
+from instgov_dagster.vocabulary.errors import InstgovError, SystemHalt
+from instgov_dagster.vocabulary.governance import Chain, SystemState
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+_MIB = 1024 * 1024
+SUMMARY_FILE = "session.json"
+NO_ROWS = pa.table({"note": pa.array([], pa.string())})
+
+# Conditions that a session proves to be over: by opening, and by reaching its end.
+_PROVED_BY_OPENING = frozenset(
+    {
+        ReasonCode.ANCHOR_MISMATCH,
+        ReasonCode.CHAIN_BROKEN,
+        ReasonCode.CODE_HASH_MISMATCH,
+        ReasonCode.CONFIG_HASH_MISMATCH,
+        ReasonCode.DISK_FULL,
+        ReasonCode.PHASE_ORDER_VIOLATED,
+        ReasonCode.RECONCILIATION_UNRESOLVED,
+        ReasonCode.SNAPSHOT_MISSING,
+    }
+)
+_PROVED_BY_ENDING = frozenset({ReasonCode.RISK_NOT_FINITE, ReasonCode.SNAPSHOT_EXPIRED})
+
+
+def run_session(
+    platform: Platform, asof: date, *, cycles: int, period_seconds: float, run_id: str
+) -> SessionReport:
+    """Lead one session of ``cycles`` cycles over the day ``asof``, and report it.
+
+    Parameters
+    ----------
+    cycles
+        How many cycles; one decision a symbol in each.
+    period_seconds
+        Real seconds between cycles; 0 runs them back to back. The virtual clock moves by the
+        policy's period either way.
+
+    Raises
+    ------
+    LeaseHeld
+        If another session leads; nothing is written then.
+    SystemHalt
+        On anything that must stop the system; the cause is journalled where the journal allows.
+    """
+    with FileLock(platform.home.lease) as lease:
+        del lease  # held by the context; the lock dies with the process
+        session: Session | None = None
+        try:
+            span = SessionSpan(
+                day=asof,
+                cycles=cycles,
+                period_seconds=platform.policy.loop.period_seconds or 1.0,
+                seed=platform.settings.seed,
+            )
+            session = Session(platform, asof, span, run_id)
+            session.open()
+            session.lead(period_seconds)
+            return session.close()
+        except SystemHalt as halt:
+            latch_stop(platform, session.journal if session else None, halt)
+            raise
+        except InstgovError:
+            raise  # refused before anything was done
+        except BaseException as error:
+            # It failed where no rule foresees it, perhaps after acting: nothing may follow.
+            stop = SystemHalt(ReasonCode.UNEXPECTED_FAILURE, f"{type(error).__name__}: {error}")
+            latch_stop(platform, session.journal if session else None, stop)
+            raise
+        finally:
+            if session is not None and session.journal is not None:
+                session.journal.close()
+
+
+class Session:
+    """A leader at work; made and driven by `run_session`."""
+
+    def __init__(self, platform: Platform, asof: date, span: SessionSpan, run_id: str) -> None:
+        self._platform = platform
+        self._asof = asof
+        self._span = span
+        self._clock = VirtualClock(span.instant(0))
+        self._run_id = run_id
+        self._log = platform.state_log()
+        self._tally = Tally()
+        self._solver = CvxpySolver()
+        self._key = secrets.token_bytes(32)
+        self._impact_bps: dict[str, float] = {}
+        self.journal: Journal | None = None
+
+    @property
+    def _chain(self) -> Journal:
+        if self.journal is None:
+            raise ValueError("a session must be opened before it leads")
+        return self.journal
+
+    def open(self) -> None:
+        """Verify what the session stands on, recover the book, and say that it began."""
+        platform, loop = self._platform, self._platform.policy.loop
+        require_free_space(platform.home.root, needed_bytes=loop.min_free_disk_mib * _MIB)
+        self.journal = platform.open_chain(Chain.LOOP, clock=self._clock)
+        require_sound_chains(platform)
+        self._snapshot = open_snapshot(platform, self._asof)
+        self._verified_at = platform.now()
+        self._book = last_book(platform) or fresh_book(platform.policy.nav_usd)
+        account = fold_account(platform, self._asof)
+        require_reconciled(account, self._book)
+        self._router = Router(account.broker_state(self._asof, self._book), key=self._key)
+        self._opening_values = last_values(platform)
+        self._ledger = SessionLedger(
+            self._snapshot, opening=last_values(platform), flows=last_told(platform, "flows") or {}
+        )
+        # Everything above held: conditions an earlier session stopped on are over.
+        observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_OPENING)
+        self._stream = open_quotes(platform, self._snapshot, self._span)
+        symbols = self._snapshot.symbols
+        traded = np.array([account.traded_usd.get(symbol, 0.0) for symbol in symbols])
+        self._state = replace(opening_state(self._snapshot), traded_usd=traded)
+        self.session_id = f"live-{self._asof.isoformat()}-{self._chain.sequence + 1:08d}"
+        self._append(SESSION_KIND, NO_ROWS, self._started())
+
+    def _started(self) -> dict[str, Any]:
+        return {
+            "event": "started",
+            "reason_codes": [ReasonCode.SESSION_STARTED.value],
+            "snapshot_id": self._snapshot.snapshot_id,
+            "period_seconds": self._span.period_seconds,
+            "cycles": self._span.cycles,
+            "seed": self._span.seed,
+            "market": self._platform.settings.market.value,
+            "book": book_to_dict(self._book),
+        }
+
+    def lead(self, period_seconds: float) -> None:
+        """Run the cycles, drift-free on the real clock where there is a period."""
+        start = self._platform.now()
+        policy = self._platform.policy.loop
+        for cycle in range(self._span.cycles):
+            due = start + timedelta(seconds=cycle * period_seconds)
+            self._platform.clock.sleep_until(due)
+            behind = (self._platform.now() - due).total_seconds()
+            is_late = period_seconds > 0.0 and behind > policy.late_after_seconds
+            begun = time.perf_counter()
+            self._cycle(cycle, is_late=is_late)
+            self._tally.milliseconds.append(1e3 * (time.perf_counter() - begun))
+            heartbeat = self._platform.home.heartbeat
+            heartbeat.write_text(f"{cycle + 1}/{self._span.cycles} cycles", encoding="utf-8")
+
+    def _cycle(self, cycle: int, *, is_late: bool) -> None:
+        policy = self._platform.policy
+        self._clock.sleep_until(self._span.instant(cycle))
+        quotes = self._stream.quotes_at(cycle)
+        system = self._log.refresh()
+        self._settle_resting(quotes, system)
+        cycle_id = f"{self.session_id}-{cycle:06d}"
+        state = replace(
+            self._state,
+            cycle_id=cycle_id,
+            timestamp=self._clock.now(),
+            system=system,
+            is_late=is_late,
+            is_stale=self._is_stale(),
+        )
+        decision, self._state = decide(
+            self._snapshot, quotes, self._book, state, policy, solver=self._solver
+        )
+        passed = transfer_changes(decision)
+        self._book = apply_changes(self._book.with_peak(decision.valued.nav_usd), passed)
+        self._ledger.count_changes(passed)
+        self._ledger.count_gross(decision.valued.weights)
+        orders, shares = plan_to_orders(decision, self._book)
+        reasons = {name: [ReasonCode.ORDER_SENT.value] for name in shares}
+        receipt = self._append(
+            CYCLE_KIND,
+            cycle_tables(decision, orders, reasons),
+            cycle_meta(
+                decision,
+                self._book,
+                heads=self._log.head_hashes,
+                session=self.session_id,
+                n_transfers=len(passed) // 2,
+                flows=self._ledger.flows,
+            ),
+        )
+        self._tally.count(decision, n_orders=len(orders))
+        if decision.found.causes:
+            domain = {cause.reason_code for cause in decision.found.causes}
+            observe(
+                self._platform.home, self._chain, self._log, decision.found.causes, domain=domain
+            )
+        if orders:
+            self._send(decision, orders, shares, receipt)
+
+    def _is_stale(self) -> bool:
+        # Verified again every so often; what was not, in time, is not stood on (roadmap 3.3).
+        policy, now = self._platform.policy.loop, self._platform.now()
+        age = (now - self._verified_at).total_seconds() / 60.0
+        if age >= policy.snapshot_refresh_minutes:
+            verify_snapshot(self._platform, self._snapshot.snapshot_id)
+            self._verified_at, age = now, 0.0
+        if age > policy.snapshot_ttl_minutes * policy.snapshot_halt_multiple:
+            raise SystemHalt(
+                ReasonCode.SNAPSHOT_EXPIRED, f"the snapshot was verified {age:.0f} minutes ago"
+            )
+        return age > policy.snapshot_ttl_minutes
+
+    def _settle_resting(self, quotes: Quotes, system: SystemState) -> None:
+        # What rested meets the new quotes first; what still rests is withdrawn and decided anew.
+        # A state that lets nothing grow withdraws before anything can fill; STOP sends nothing.
+        if not system.allows_cancel:
+            return
+        if system.allows_increase:
+            self._book_outcomes(self._router.match(self._views(quotes)))
+        self._book_outcomes(self._router.withdraw())
+
+    def _send(
+        self,
+        decision: CycleDecision,
+        orders: tuple[Order, ...],
+        shares: Mapping[str, Shares],
+        receipt: AppendReceipt,
+    ) -> None:
+        approved = [
+            mint_approved_order(
+                order,
+                decision.decisions[order.decision_sequence],
+                receipt,
+                cycle_id=decision.cycle_id,
+                key=self._key,
+            )
+            for order in orders
+        ]
+        self._impact_bps = {
+            order.symbol: order.impact.temporary_impact_bps + order.impact.permanent_impact_bps
+            for order in decision.orders
+        }
+        self._book_outcomes(self._router.send(approved, self._views(decision.quotes), shares))
+
+    def _views(self, quotes: Quotes) -> dict[str, MarketView]:
+        policy = self._platform.policy
+        now = self._clock.now()
+        instant = np.datetime64(now.replace(tzinfo=None), "us")
+        return market_views(
+            quotes,
+            quotes.valid_mask(instant, policy.loop.quote_max_age_seconds),
+            self._stream,
+            self._snapshot.adv_usd,
+            impact_bps=self._impact_bps,
+            max_participation=policy.impact.max_participation,
+            at=now,
+        )
+
+    def _book_outcomes(self, routed: Routed) -> None:
+        # The broker's answer is journalled before the next decision stands on it.
+        if routed.outcomes:
+            self._journal_outcomes(routed)
+        if routed.halt is not None:
+            raise routed.halt
+
+    def _journal_outcomes(self, routed: Routed) -> None:
+        self._book = apply_changes(self._book, routed.changes)
+        self._tally.fills += routed.n_fills
+        traded = self._state.traded_usd + self._ledger.count_changes(routed.changes)
+        self._state = replace(self._state, traded_usd=traded)
+        self._append(
+            FILLS_KIND,
+            fills_tables(routed.outcomes, routed.ledger),
+            {
+                "session": self.session_id,
+                "flows": self._ledger.flows,
+                "shares": {name: [list(pair) for pair in s] for name, s in routed.shares.items()},
+                "book": book_to_dict(self._book),
+            },
+        )
+        require_reconciled(self._router.account(), self._book)
+
+    def close(self) -> SessionReport:
+        """Withdraw what rests, say that the session ended, anchor, publish and report."""
+        policy = self._platform.policy
+        self._book_outcomes(self._router.withdraw())
+        observe(self._platform.home, self._chain, self._log, (), domain=_PROVED_BY_ENDING)
+        last = self._tally.last
+        results = self._ledger.results(self._book, last.valued, policy) if last else ()
+        self._append(
+            SESSION_KIND,
+            NO_ROWS,
+            {
+                "event": "ended",
+                "reason_codes": [ReasonCode.SESSION_ENDED.value],
+                "session": self.session_id,
+                "flows": {},
+                "results": [asdict(row) for row in results],
+                "book": book_to_dict(self._book),
+            },
+        )
+        append_anchor(self._platform.home.anchors, self._chain.anchor())
+        project(
+            self._platform.home,
+            recorded_at=self._platform.now(),
+            key=self._platform.key,
+            published_cycles=policy.loop.published_cycles,
+            keep=policy.loop.published_snapshots,
+        )
+        report = self._tally.report(
+            session_id=self.session_id,
+            run_id=self._run_id,
+            state=self._log.refresh(),
+            asof=self._asof.isoformat(),
+            cvar_limit=self._platform.policy.cvar.portfolio_limit,
+            chain_head=self._chain.head,
+            frames=self._chain.sequence,
+            snapshot_id=self._snapshot.snapshot_id,
+        )
+        body = json.dumps(report.to_dict(), sort_keys=True, allow_nan=False).encode()
+        replace_durably(self._platform.home.published / SUMMARY_FILE, body)
+        return report
+
+    def _append(self, kind: str, table: pa.Table, facts: Mapping[str, Any]) -> AppendReceipt:
+        meta = {
+            "asof": self._asof.isoformat(),
+            "run_id": self._run_id,
+            "config_hash": self._platform.config_hash,
+            "code_hash": self._platform.code_hash,
+            **facts,
+        }
+        receipt = self._chain.append(kind, table, meta)
+        every = self._platform.policy.loop.anchor_every_cycles
+        if receipt.sequence % every == 0:
+            append_anchor(self._platform.home.anchors, self._chain.anchor())
+        return receipt

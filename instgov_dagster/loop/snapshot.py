@@ -1,0 +1,205 @@
+"""What the night leaves for every decision of the day, as arrays; no quotes and no book here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.beliefs.regime import RegimeBelief, belief_from_row
+from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
+from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
+from instgov_dagster.vocabulary.config import Policy
+from instgov_dagster.vocabulary.governance import StrategyLifecycle
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+#: The tables a snapshot is made of: what the loop, the replay and every reader stand on.
+SNAPSHOT_TABLES = (
+    "data_governance",
+    "regime_beliefs",
+    "model_decay_metrics",
+    "strategy_lifecycle_log",
+    "stress_scenarios",
+    "market_impact",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyView:
+    """One strategy as the day sees it: its stage, the share of NAV it may use, its horizon."""
+
+    strategy_id: str
+    model_id: str
+    stage: StrategyLifecycle
+    stage_cap: float
+    capital_decay: float
+    half_life_sessions: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forecasts:
+    """Health-adjusted forecasts, each of shape ``(n_strategies, n_symbols)``; NaN where absent."""
+
+    mu: NDArray[np.float64]
+    mu_adjusted: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    p_loss: NDArray[np.float64]
+    cvar_95: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    decay: NDArray[np.float64]
+    model_age_days: NDArray[np.float64]
+    rolling_error: NDArray[np.float64]
+    has_flipped: NDArray[np.bool_]
+    is_healthy: NDArray[np.bool_]
+    reasons: Mapping[tuple[int, int], tuple[ReasonCode, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Snapshot:
+    """One night's knowledge: N symbols, K strategies, S scenarios over the eligible symbols.
+
+    Attributes
+    ----------
+    symbols
+        Every tradable symbol of the universe, sorted, ineligible ones included.
+    scenario_index
+        Position of each symbol on the scenario axis, -1 where it has none.
+    places
+        Position of each scenario column among the symbols.
+    """
+
+    snapshot_id: str
+    asof: date
+    symbols: tuple[str, ...]
+    asset_class: tuple[AssetClass, ...]
+    sector: tuple[str, ...]
+    status: tuple[SymbolStatus, ...]
+    symbol_reasons: tuple[tuple[ReasonCode, ...], ...]
+    is_eligible: NDArray[np.bool_]
+    has_route: NDArray[np.bool_]
+    data_quality: NDArray[np.float64]
+    history_days: NDArray[np.int64]
+    provider_confidence: NDArray[np.float64]
+    last_close: NDArray[np.float64]
+    adv_usd: NDArray[np.float64]
+    volatility_annual: NDArray[np.float64]
+    spread_bps: NDArray[np.float64]
+    impact_bps: NDArray[np.float64]
+    strategies: tuple[StrategyView, ...]
+    forecasts: Forecasts
+    regime: RegimeBelief
+    scenarios: ScenarioSet
+    scenario_index: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+
+def _column(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    return frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _codes(frame: pl.DataFrame) -> tuple[tuple[ReasonCode, ...], ...]:
+    return tuple(
+        tuple(ReasonCode(code) for code in codes) for codes in frame["reason_codes"].to_list()
+    )
+
+
+def _strategies(lifecycle: pl.DataFrame, policy: Policy) -> tuple[StrategyView, ...]:
+    rows = {row["strategy_id"]: row for row in lifecycle.iter_rows(named=True)}
+    views = []
+    for spec in policy.models.strategies:
+        row = rows[spec.strategy_id]
+        stage = StrategyLifecycle(row["stage"])
+        views.append(
+            StrategyView(
+                strategy_id=spec.strategy_id,
+                model_id=spec.model_id,
+                stage=stage,
+                stage_cap=policy.lifecycle.stage_caps.of(stage) / 100.0,
+                capital_decay=float(row["capital_decay"]),
+                half_life_sessions=spec.half_life_sessions,
+            )
+        )
+    return tuple(views)
+
+
+def _forecasts(
+    health: pl.DataFrame, symbols: tuple[str, ...], strategies: tuple[StrategyView, ...]
+) -> Forecasts:
+    shape = (len(strategies), len(symbols))
+    columns = {name: i for i, name in enumerate(symbols)}
+    names = (
+        ("mu", "mu"), ("mu_adjusted", "mu_adjusted"), ("sigma", "sigma"), ("p_loss", "p_loss"),
+        ("cvar_95", "cvar_95"), ("confidence", "confidence"), ("decay", "final_decay_factor"),
+        ("model_age_days", "model_age_days"), ("rolling_error", "rolling_forecast_error"),
+    )  # fmt: skip
+    arrays = {field: np.full(shape, np.nan) for field, _ in names}
+    has_flipped, is_healthy = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    reasons: dict[tuple[int, int], tuple[ReasonCode, ...]] = {}
+    for k, view in enumerate(strategies):
+        rows = health.filter(pl.col("model_id") == view.model_id)
+        codes = _codes(rows)
+        at = np.array([columns[symbol] for symbol in rows["symbol"].to_list()], dtype=np.intp)
+        for field, source in names:
+            arrays[field][k, at] = _column(rows, source)
+        has_flipped[k, at] = rows["autocorr_flip_detected"].to_numpy()
+        is_healthy[k, at] = rows["is_healthy"].to_numpy()
+        reasons.update({(k, int(i)): code for i, code in zip(at, codes, strict=True)})
+    return Forecasts(has_flipped=has_flipped, is_healthy=is_healthy, reasons=reasons, **arrays)
+
+
+def snapshot_from_tables(
+    tables: Mapping[str, pl.DataFrame],
+    *,
+    snapshot_id: str,
+    asof: date,
+    policy: Policy,
+) -> Snapshot:
+    """Lay the night's tables out as arrays on one symbol axis.
+
+    Parameters
+    ----------
+    tables
+        At least `SNAPSHOT_TABLES`, as read back from the warehouse or the published files.
+
+    Raises
+    ------
+    ValueError
+        If a table is missing a symbol or a strategy that another one has.
+    """
+    governed = tables["data_governance"].filter(~pl.col("is_reference")).sort("symbol")
+    symbols = tuple(governed["symbol"].to_list())
+    impact = governed.select("symbol").join(
+        tables["market_impact"], on="symbol", how="left", maintain_order="left"
+    )
+    asset_class = tuple(AssetClass(name) for name in governed["asset_class"].to_list())
+    strategies = _strategies(tables["strategy_lifecycle_log"], policy)
+    names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
+    scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
+    columns = {name: i for i, name in enumerate(scenarios.symbols)}
+    return Snapshot(
+        snapshot_id=snapshot_id,
+        asof=asof,
+        symbols=symbols,
+        asset_class=asset_class,
+        sector=tuple(governed["sector"].to_list()),
+        status=tuple(SymbolStatus(name) for name in governed["status"].to_list()),
+        symbol_reasons=_codes(governed),
+        is_eligible=governed["is_eligible"].to_numpy(),
+        has_route=governed["has_route"].to_numpy(),
+        data_quality=_column(governed, "data_quality"),
+        history_days=governed["history_days"].to_numpy(),
+        provider_confidence=_column(governed, "provider_confidence"),
+        last_close=_column(impact, "last_close"),
+        adv_usd=_column(impact, "adv_usd"),
+        volatility_annual=_column(impact, "volatility_annual"),
+        spread_bps=_column(impact, "spread_bps"),
+        impact_bps=_column(impact, "market_impact_bps"),
+        strategies=strategies,
+        forecasts=_forecasts(tables["model_decay_metrics"], symbols, strategies),
+        regime=belief_from_row(tables["regime_beliefs"].row(0, named=True)),
+        scenarios=scenarios,
+        scenario_index=np.array([columns.get(name, -1) for name in symbols], dtype=np.intp),
+        places=np.array([symbols.index(name) for name in scenarios.symbols], dtype=np.intp),
+    )

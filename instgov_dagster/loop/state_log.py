@@ -1,0 +1,308 @@
+"""The system's state read from the three chains, and the writing of what moves it."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from instgov_dagster.adapters.journal import (
+    Anchor,
+    Frame,
+    Journal,
+    Position,
+    append_anchor,
+    read_anchors,
+    read_frames,
+)
+from instgov_dagster.adapters.journal.anchors import anchors_path
+from instgov_dagster.adapters.journal.scan import segment_path
+from instgov_dagster.adapters.runtime import Home
+from instgov_dagster.governance.state import fold_events, fold_state, observe_causes, unknown_state
+from instgov_dagster.vocabulary.audit import AppendReceipt
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.governance import (
+    Cause,
+    Chain,
+    EventKind,
+    StateEvent,
+    SystemState,
+    SystemStateName,
+)
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+STATE_KIND = "state"
+_EVENTS = "events"
+_STATE_SCHEMA = pa.schema(
+    [
+        ("state", pa.string()),
+        ("causes", pa.string()),
+        ("chain", pa.string()),
+        ("sequence", pa.int64()),
+    ]
+)
+
+
+def cause_to_dict(cause: Cause) -> dict[str, Any]:
+    """Write a cause as plain JSON values."""
+    return {
+        "state": cause.state.value,
+        "reason_code": cause.reason_code.value,
+        "detail": cause.detail,
+        "symbols": list(cause.symbols),
+    }
+
+
+#: One row: the state's name and its causes as JSON.
+STATE_FRAME = pl.Schema({"state": pl.String(), "causes": pl.String()})
+
+
+def state_to_frame(state: SystemState) -> pl.DataFrame:
+    """Lay a state out as its one row of `STATE_FRAME`."""
+    return pl.DataFrame(
+        {"state": [state.name.value], "causes": [_causes_json(state)]}, schema=STATE_FRAME
+    )
+
+
+def state_from_frame(frame: pl.DataFrame) -> SystemState:
+    """Read a state written by `state_to_frame`; what cannot be read is STOP_SYSTEM."""
+    if frame.height != 1:
+        return unknown_state(f"the state must be one row, was {frame.height}")
+    name, text = frame.select("state", "causes").row(0)
+    try:
+        state = fold_state([_cause_from(row) for row in json.loads(text)])
+    except (ValueError, KeyError, TypeError) as error:
+        return unknown_state(f"the causes of the state cannot be read: {error}")
+    if state.name.value != name:
+        return unknown_state(f"the state says {name!r}, its causes {state.name.value}")
+    return state
+
+
+def _cause_from(data: Mapping[str, Any]) -> Cause:
+    state = SystemStateName(data["state"])
+    return Cause(
+        state=state,
+        reason_code=ReasonCode(data["reason_code"]),
+        detail=data["detail"],
+        symbols=tuple(data["symbols"]),
+        is_latched=state.is_latched,
+    )
+
+
+def _event_to_dict(event: StateEvent) -> dict[str, Any]:
+    return {
+        "kind": event.kind.value,
+        "heads": {chain.value: sequence for chain, sequence in event.heads},
+        "cause": cause_to_dict(event.cause) if event.cause else None,
+        "operator": event.operator,
+        "reason": event.reason,
+    }
+
+
+def _events_of(frame: Frame) -> list[StateEvent]:
+    return [
+        StateEvent(
+            kind=EventKind(row["kind"]),
+            chain=Chain(frame.chain),
+            sequence=frame.sequence,
+            heads=tuple((Chain(name), sequence) for name, sequence in row["heads"].items()),
+            cause=_cause_from(row["cause"]) if row["cause"] else None,
+            operator=row["operator"],
+            reason=row["reason"],
+        )
+        for row in frame.meta.get(_EVENTS, [])
+    ]
+
+
+class StateLog:
+    """Follows the three chains of one home; reads only what is new at each refresh.
+
+    Parameters
+    ----------
+    home
+        Whose journal is read.
+    key
+        The journal's HMAC key, if it has one.
+    """
+
+    def __init__(self, home: Home, key: bytes | None) -> None:
+        self._home = home
+        self._key = key
+        self._at = {chain: Position.start(chain.value) for chain in Chain}
+        self._events: list[StateEvent] = []
+        self._instants: dict[tuple[Chain, int], datetime] = {}
+        self._anchors: dict[Chain, tuple[int, tuple[Anchor, ...]]] = {}
+        # Digests of the frames that no anchor has covered yet: few, for anchors come often.
+        self._unanchored: dict[Chain, dict[int, str]] = {chain: {} for chain in Chain}
+
+    @property
+    def events(self) -> tuple[StateEvent, ...]:
+        """Every event read so far."""
+        return tuple(self._events)
+
+    @property
+    def heads(self) -> dict[Chain, int]:
+        """The last sequence of each chain read so far, 0 for an empty one."""
+        return {chain: at.sequence for chain, at in self._at.items()}
+
+    @property
+    def head_hashes(self) -> dict[str, str]:
+        """The digest each chain stood at when it was last read."""
+        return {chain.value: at.head.hex() for chain, at in self._at.items()}
+
+    def refresh(self) -> SystemState:
+        """Read what is new, verify it, and fold the state; what cannot be read is STOP_SYSTEM.
+
+        A chain that is shorter than one of its anchors says, or differs from it, is not read.
+        """
+        try:
+            for chain in Chain:
+                # Anchors first: a frame is on disk before its anchor is, never after.
+                anchors = self._read_anchors(chain)
+                self._follow(chain)
+                self._require_anchored(chain, anchors)
+        except (SystemHalt, OSError, ValueError, KeyError) as error:
+            # The state of a journal that does not verify is unknown, and unknown is STOP.
+            return unknown_state(str(error))
+        return fold_events(self._events, heads=self.heads)
+
+    def instant_of(self, event: StateEvent) -> datetime | None:
+        """Give when an event was written."""
+        return self._instants.get((event.chain, event.sequence))
+
+    def _follow(self, chain: Chain) -> None:
+        journal_dir = self._home.journal_dir
+        if self._has_nothing_new(chain):
+            return
+        for frame in read_frames(journal_dir, chain.value, key=self._key, start=self._at[chain]):
+            found = _events_of(frame)
+            self._events.extend(found)
+            if found:
+                self._instants[(chain, frame.sequence)] = frame.ts
+            self._at[chain] = Position.after(frame)
+            self._unanchored[chain][frame.sequence] = frame.head.hex()
+
+    def _read_anchors(self, chain: Chain) -> tuple[Anchor, ...]:
+        # One stat where nothing was anchored since.
+        path = anchors_path(self._home.anchors, chain.value)
+        size = path.stat().st_size if path.exists() else 0
+        held = self._anchors.get(chain)
+        if held is None or held[0] != size:
+            held = (size, read_anchors(self._home.anchors, chain.value))
+            self._anchors[chain] = held
+        return held[1]
+
+    def _require_anchored(self, chain: Chain, anchors: tuple[Anchor, ...]) -> None:
+        # A chain alone cannot show that its tail is gone: with it a halt would be gone as well.
+        heads, end = self._unanchored[chain], self._at[chain].sequence
+        for anchor in anchors:
+            is_other = heads.get(anchor.sequence, anchor.head) != anchor.head
+            if anchor.sequence > end or is_other:
+                raise SystemHalt(
+                    ReasonCode.ANCHOR_MISMATCH,
+                    f"{chain} #{anchor.sequence} was anchored as {anchor.head[:12]};"
+                    f" the chain ends at #{end}",
+                )
+        covered = max((anchor.sequence for anchor in anchors), default=0)
+        if any(sequence <= covered for sequence in heads):
+            self._unanchored[chain] = {s: head for s, head in heads.items() if s > covered}
+
+    def _has_nothing_new(self, chain: Chain) -> bool:
+        # Two stats a chain instead of a scan: this is asked once a cycle.
+        at = self._at[chain]
+        path = segment_path(self._home.journal_dir, chain.value, at.segment)
+        if segment_path(self._home.journal_dir, chain.value, at.segment + 1).exists():
+            return False
+        return (path.stat().st_size if path.exists() else 0) == at.offset
+
+
+def append_anchored(
+    home: Home, journal: Journal, kind: str, table: pa.Table, meta: Mapping[str, Any]
+) -> AppendReceipt:
+    """Append a frame and anchor the chain outside itself at once."""
+    receipt = journal.append(kind, table, meta)
+    append_anchor(home.anchors, journal.anchor())
+    return receipt
+
+
+def write_events(
+    home: Home, journal: Journal, log: StateLog, events: Iterable[StateEvent]
+) -> SystemState:
+    """Write events as one frame of their chain and give the state that follows.
+
+    Parameters
+    ----------
+    events
+        At least one; each carries the sequence the frame will have.
+    """
+    rows = list(events)
+    state = fold_events(
+        [*log.events, *rows], heads={**log.heads, Chain(journal.chain): journal.sequence + 1}
+    )
+    causes = _causes_json(state)
+    table = pa.table(
+        {
+            "state": [state.name.value],
+            "causes": [causes],
+            "chain": [journal.chain],
+            "sequence": [journal.sequence + 1],
+        },
+        schema=_STATE_SCHEMA,
+    )
+    meta = {_EVENTS: [_event_to_dict(row) for row in rows]}
+    append_anchored(home, journal, STATE_KIND, table, meta)
+    return log.refresh()
+
+
+def _causes_json(state: SystemState) -> str:
+    return json.dumps([cause_to_dict(cause) for cause in state.causes], sort_keys=True)
+
+
+def observe(
+    home: Home,
+    journal: Journal,
+    log: StateLog,
+    found: Collection[Cause],
+    *,
+    domain: Collection[ReasonCode],
+) -> SystemState:
+    """Journal what a check found if it changes anything, and give the state that follows.
+
+    Parameters
+    ----------
+    found
+        What stands against trading by the check's finding now.
+    domain
+        The codes the check speaks for: those it may clear.
+    """
+    state = log.refresh()
+    events = observe_causes(
+        log.events,
+        found,
+        domain=domain,
+        chain=Chain(journal.chain),
+        sequence=journal.sequence + 1,
+        heads=log.heads,
+    )
+    return write_events(home, journal, log, events) if events else state
+
+
+def state_since(log: StateLog, state: SystemState) -> datetime | None:
+    """Give since when the gravest standing cause stands; None where nothing stands."""
+    standing = {cause for cause in state.causes if cause.state is state.name}
+    raised = [
+        instant
+        for event in log.events
+        if event.kind is EventKind.RAISED and event.cause in standing
+        for instant in [log.instant_of(event)]
+        if instant is not None
+    ]
+    return min(raised, default=None)
+
+
+def head_of(log: StateLog) -> str:
+    """Give the digest a home is known by: its loop's once it has led, its night's before that."""
+    chain = Chain.LOOP if log.heads[Chain.LOOP] else Chain.NIGHT
+    return log.head_hashes[chain.value]

@@ -1,0 +1,1 @@
+"""The steps of the night, one file a wing; each takes tables and gives one table."""

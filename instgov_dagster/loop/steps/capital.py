@@ -1,0 +1,187 @@
+"""The night's capital steps before any decision: lifecycle, scenarios, the cost of trading."""
+
+import math
+from datetime import UTC, date, datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.bars.calendars import expected_sessions, session_known_at
+from instgov_dagster.bars.sizes import average_dollar_volume, last_prices
+from instgov_dagster.capital.impact import estimate_market_impact
+from instgov_dagster.capital.scenarios import build_scenarios, scenarios_to_frame
+from instgov_dagster.governance.lifecycle import (
+    StrategyRecord,
+    evaluate_lifecycle,
+    fresh_state,
+    lifecycle_from_frame,
+    lifecycle_to_frame,
+)
+from instgov_dagster.governance.state import cause_of
+from instgov_dagster.loop.book import book_from_frame
+from instgov_dagster.loop.live.attribution import sum_returns
+from instgov_dagster.loop.steps.beliefs import eligible_symbols, panel_of
+from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.vocabulary.bars import AssetClass
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.governance import Cause, StrategyLifecycleState
+from instgov_dagster.vocabulary.policy.beliefs import StrategySpec
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+
+def advance_lifecycle(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Evaluate every strategy on what it did until yesterday (roadmap 10.3, 10.4).
+
+    A strategy that left the configuration keeps its row: what has ended stays ended, and what
+    has not decays without proof and has no part in the count of a mass drawdown.
+    """
+    policy, specs = context.policy, context.policy.models.strategies
+    names = {spec.strategy_id for spec in specs}
+    known = {s.strategy_id: s for s in lifecycle_from_frame(tables["previous_lifecycle"])}
+    states = {
+        name: known.get(name) or fresh_state(name, context.asof, policy.lifecycle)
+        for name in (*known, *names)
+    }
+    start = min(state.start_date for state in states.values())
+    sessions = expected_sessions(AssetClass.STOCKS, start, context.asof)
+    records = [
+        _record(tables, spec, states[spec.strategy_id].start_date, sessions, context)
+        for spec in specs
+    ]
+    settled: list[StrategyLifecycleState] = []
+    for is_configured in (True, False):
+        report = evaluate_lifecycle(
+            [state for name, state in states.items() if (name in names) is is_configured],
+            records if is_configured else (),
+            asof=context.asof,
+            sessions=sessions,
+            trial_sharpes=np.zeros(0),  # no trial is counted: no strategy can harvest
+            hurdle=policy.auction.hurdle,
+            policy=policy.lifecycle,
+        )
+        settled += report.states
+    return lifecycle_to_frame(sorted(settled, key=lambda state: state.strategy_id))
+
+
+def _record(
+    tables: Tables,
+    spec: StrategySpec,
+    start: date,
+    sessions: NDArray[np.datetime64],
+    context: NightContext,
+) -> StrategyRecord:
+    # What nobody measures yet must not pass: an error rate of 1 and an e-value at its limit
+    # refuse both promotions, and neither is read by what ends a strategy.
+    health = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
+    rows = tables["strategy_returns"].filter(
+        (pl.col("strategy_id") == spec.strategy_id) & (pl.col("date") >= start)
+    )
+    days = roll_to_sessions(rows, sessions)
+    return StrategyRecord(
+        strategy_id=spec.strategy_id,
+        is_model_healthy=bool(health["is_healthy"].any()),
+        error_rate=1.0,
+        signal_stale_hours=_stale_hours(health, context.known_at),
+        e_value=context.policy.lifecycle.promotion.harvesting_e_value,
+        pnl=days["pnl"].to_numpy(),
+        gross=days["gross"].to_numpy(),
+        volatility_annual=days["volatility_annual"].to_numpy(),
+    )
+
+
+def _stale_hours(health: pl.DataFrame, known_at: datetime) -> float:
+    # From the close of the newest session forecast from, to the instant the night stands at.
+    # A model without any forecast has no age: not finite, so its record is not measurable.
+    if health.is_empty():
+        return math.inf
+    session = health["date"].to_numpy().max(keepdims=True).astype("datetime64[D]")
+    closed = session_known_at(AssetClass.STOCKS, session, close_delay_hours=0.0)[0]
+    now = np.datetime64(known_at.astimezone(UTC).replace(tzinfo=None), "us")
+    return float((now - closed) / np.timedelta64(1, "h"))
+
+
+def roll_to_sessions(rows: pl.DataFrame, sessions: NDArray[np.datetime64]) -> pl.DataFrame:
+    """Lay one strategy's results on the exchange's sessions, none of them lost.
+
+    A day that is no session counts in the next one; days after the last session wait for theirs.
+    A session in which the strategy did not trade earned nothing and deployed nothing.
+
+    Parameters
+    ----------
+    rows
+        Columns of `STRATEGY_RETURNS`, of one strategy, by ascending date.
+    sessions
+        Shape ``(n_sessions,)``, ascending dates.
+
+    Returns
+    -------
+    Columns ``date``, ``pnl``, ``gross``, ``volatility_annual``, one row a session.
+    """
+    days = pl.DataFrame({"date": sessions}).with_columns(pl.col("date").cast(pl.Date))
+    place = np.searchsorted(sessions, rows["date"].to_numpy().astype(sessions.dtype))
+    is_due = place < sessions.size
+    rolled = rows.filter(pl.Series(is_due)).with_columns(
+        days["date"].gather(place[is_due]).alias("date")
+    )
+    joined = days.join(
+        sum_returns(rolled).drop("strategy_id"), on="date", how="left", maintain_order="left"
+    )
+    return joined.with_columns(pl.exclude("date").fill_null(0.0))
+
+
+def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
+    """Name a breakdown of half or more of the strategies together as a cause to halt."""
+    broken = frame.filter(
+        pl.col("reason_codes").list.contains(ReasonCode.MASS_DRAWDOWN_REVIEW.value)
+    )["strategy_id"].to_list()
+    if not broken:
+        return ()
+    return (cause_of(ReasonCode.MASS_DRAWDOWN_REVIEW, f"broke down: {', '.join(broken)}"),)
+
+
+def scenario_symbols(tables: Tables) -> tuple[str, ...]:
+    """List what needs scenarios and costs: all that may be bid for, and all that is held.
+
+    Raises
+    ------
+    SystemHalt
+        ``RECONCILIATION_UNRESOLVED`` if a held symbol is none of the universe's: it has no
+        prices, so the book cannot be valued, measured or sold.
+    """
+    held = {row.symbol for row in book_from_frame(tables["portfolio"]).holdings}
+    governed = tables["data_governance"].filter(~pl.col("is_reference"))
+    unknown = sorted(held - set(governed["symbol"].to_list()))
+    if unknown:
+        raise SystemHalt(
+            ReasonCode.RECONCILIATION_UNRESOLVED, f"held, not in the universe: {unknown}"
+        )
+    return tuple(sorted(held | set(eligible_symbols(tables))))
+
+
+def build_stress(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Build the scenarios of the decision horizon (SPEC 4)."""
+    symbols = scenario_symbols(tables)
+    panel = panel_of(tables, symbols, context)
+    classes = dict(tables["data_governance"].select("symbol", "asset_class").iter_rows())
+    scenarios = build_scenarios(
+        panel.dates,
+        panel.symbols,
+        tuple(AssetClass(classes[symbol]) for symbol in panel.symbols),
+        panel.prices,
+        config=context.policy.cvar,
+    )
+    return scenarios_to_frame(scenarios)
+
+
+def estimate_market(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Estimate volume, volatility, spread and impact, one row a scenario symbol (roadmap 0.9)."""
+    history = tables["price_history"].filter(pl.col("symbol").is_in(scenario_symbols(tables)))
+    return estimate_market_impact(
+        history,
+        adv=average_dollar_volume(history, context.policy.sizing),
+        last_prices=last_prices(history),
+        nav_usd=context.policy.nav_usd,
+        reference_size=context.policy.auction.impact_reference_size,
+        policy=context.policy.impact,
+    )

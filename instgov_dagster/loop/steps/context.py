@@ -1,0 +1,44 @@
+"""What every step of a night may know beside its tables: the date, the rules, the universe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeAlias
+
+import polars as pl
+
+from instgov_dagster.vocabulary.bars import Market, Universe
+from instgov_dagster.vocabulary.config import Policy
+
+Tables: TypeAlias = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightContext:
+    """The fixed surroundings of one night.
+
+    Attributes
+    ----------
+    asof
+        The day traded (D), the partition key.
+    known_at
+        The instant whose knowledge the night may use, UTC.
+    entitled
+        Providers that may be asked for the whole history window.
+    """
+
+    asof: date
+    known_at: datetime
+    market: Market
+    universe: Universe
+    policy: Policy
+    entitled: frozenset[str]
+
+    def __post_init__(self) -> None:
+        if self.known_at.tzinfo is None:
+            raise ValueError(f"NightContext.known_at must be aware, was {self.known_at}")
+
+    @property
+    def cycle_id(self) -> str:
+        """Name the night's own decision cycle."""
+        return f"night-{self.asof.isoformat()}"

@@ -1,0 +1,103 @@
+"""The night's own decision, by the very same `decide`: bids, allocations, verdicts, plan."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+
+from instgov_dagster.bars.quotes import Quotes
+from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.governance.decisions import decisions_to_frame
+from instgov_dagster.loop.book import book_from_frame
+from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
+from instgov_dagster.loop.decision.rows import allocations_frame
+from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.state_log import state_from_frame
+from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.governance import SystemState
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+_HALF = 0.5e-4  # half of one basis point, in fractions
+
+
+def night_quotes(snapshot: Snapshot, instant: datetime) -> Quotes:
+    """Quote every symbol at its last known close, half a modelled spread to either side."""
+    mid, reach = snapshot.last_close, np.abs(snapshot.last_close) * snapshot.spread_bps * _HALF
+    seen = np.full(mid.size, np.datetime64(instant.replace(tzinfo=None), "us"))
+    return Quotes(symbols=snapshot.symbols, bid=mid - reach, ask=mid + reach, observed_at=seen)
+
+
+def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
+    """Decide the night's cycle from its tables; the same tables give the same decision."""
+    snapshot = snapshot_from_tables(
+        {name: tables[name] for name in SNAPSHOT_TABLES},
+        snapshot_id=context.cycle_id,
+        asof=context.asof,
+        policy=context.policy,
+    )
+    state = _state(snapshot, context, state_from_frame(tables["system_state"]))
+    decision, _ = decide(
+        snapshot,
+        night_quotes(snapshot, context.known_at),
+        book_from_frame(tables["portfolio"]),
+        state,
+        context.policy,
+        solver=CvxpySolver(),
+    )
+    return decision
+
+
+def _state(snapshot: Snapshot, context: NightContext, system: SystemState) -> CycleState:
+    return replace(
+        opening_state(snapshot),
+        cycle_id=context.cycle_id,
+        timestamp=context.known_at,
+        system=system,
+    )
+
+
+def assemble(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Lay out every bid of the night with its penalised value (roadmap 4.1)."""
+    decision = decide_night(tables, context)
+    bids = decision.found.bids.table.to_frame()
+    return bids.with_columns(
+        pl.lit(context.cycle_id).alias("cycle_id"), decision.auction.bids["mu_hat"]
+    )
+
+
+def allocate(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Lay out what the auction gave every bid (roadmap 4.2, DB.4)."""
+    return allocations_frame(decide_night(tables, context))
+
+
+def judge_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Lay out every gate of the book and of each order (roadmap 5.4)."""
+    decision = decide_night(tables, context)
+    _require_same(tables, "capital_allocations", allocations_frame(decision))
+    verdicts = decision.found.verdict.to_frame()
+    return verdicts.with_columns(pl.lit(context.cycle_id).alias("cycle_id"))
+
+
+def plan_execution(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Lay out the orders the night would send, each with its impact (roadmap 0.9, 8.4)."""
+    decision = decide_night(tables, context)
+    _require_same(tables, "capital_allocations", allocations_frame(decision))
+    return decision.found.plan.to_frame().with_columns(pl.lit(context.cycle_id).alias("cycle_id"))
+
+
+def decide_symbols(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Lay out one decision a symbol (roadmap 9.1, DB.5)."""
+    decision = decide_night(tables, context)
+    _require_same(tables, "capital_allocations", allocations_frame(decision))
+    return decisions_to_frame(decision.decisions)
+
+
+def _require_same(tables: Tables, name: str, again: pl.DataFrame) -> None:
+    # The stored table is what an earlier step stamped: a decision that differs stands on nothing.
+    stored = tables[name].select(again.columns).cast(again.schema)
+    if not stored.equals(again):
+        raise SystemHalt(
+            ReasonCode.PHASE_ORDER_VIOLATED, f"{name} differs from the night's own decision"
+        )

@@ -1,0 +1,33 @@
+"""The only gatherer: every asset, check, job, schedule, sensor and resource of the installation."""
+
+import dagster as dg
+
+from instgov_dagster.defs import bars, beliefs, capital, governance, live
+from instgov_dagster.defs.automation.jobs import (
+    after_session,
+    governed_live_loop,
+    nightly_ingestion,
+)
+from instgov_dagster.defs.automation.schedules import nightly_schedule
+from instgov_dagster.defs.automation.sensors import (
+    halt_sensor,
+    live_loop_sensor,
+    run_failure_alerts,
+)
+from instgov_dagster.defs.resources import PlatformResource
+
+_WINGS = (bars, beliefs, capital, governance, live)
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Gather the code location; nothing is opened and no heavy library loads here."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(_WINGS),
+        asset_checks=dg.load_asset_checks_from_modules(_WINGS),
+        jobs=[nightly_ingestion, governed_live_loop, after_session],
+        schedules=[nightly_schedule],
+        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor],
+        resources={"platform": PlatformResource()},
+        executor=dg.in_process_executor,
+    )

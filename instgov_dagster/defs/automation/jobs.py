@@ -1,0 +1,50 @@
+"""The jobs: the night, the live session, what follows a session; each in one process."""
+
+import dagster as dg
+
+#: Runs that carry this tag are limited by the instance: a leader and a warm standby.
+LIVE_SESSION_TAG = "instgov/live_session"
+
+NIGHT_ASSETS = (
+    "raw_bars",
+    "data_quality",
+    "price_history",
+    "history_coverage",
+    "data_governance",
+    "regime_beliefs",
+    "model_forecasts",
+    "model_decay_metrics",
+    "strategy_lifecycle",
+    "stress_scenarios",
+    "market_impact",
+    "auction_bids",
+    "capital_allocations",
+    "risk_verdicts",
+    "execution_plan",
+    "governance_decisions",
+    "published_snapshot",
+)
+LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
+AFTER_ASSETS = ("audit_chain",)
+
+nightly_ingestion = dg.define_asset_job(
+    "nightly_ingestion",
+    selection=dg.AssetSelection.assets(*NIGHT_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="The whole night of one day: from raw bars to the published snapshot (2.1).",
+)
+
+governed_live_loop = dg.define_asset_job(
+    "governed_live_loop",
+    selection=dg.AssetSelection.assets(*LIVE_ASSETS),
+    executor_def=dg.in_process_executor,
+    tags={LIVE_SESSION_TAG: "true"},
+    description="One governed session: cycle after cycle, journalled before anything acts (3.2).",
+)
+
+after_session = dg.define_asset_job(
+    "after_session",
+    selection=dg.AssetSelection.assets(*AFTER_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="What follows a session: the chains are walked again against their anchors.",
+)

@@ -1,0 +1,174 @@
+"""The sensors: one asks for live sessions, one tells failed runs, one tells a changed state."""
+
+import logging
+import os
+from collections.abc import Mapping
+
+import dagster as dg
+
+from instgov_dagster.adapters.runtime import code_sha256
+from instgov_dagster.defs.automation.alerts import send_alert
+from instgov_dagster.defs.automation.jobs import governed_live_loop, nightly_ingestion
+from instgov_dagster.defs.automation.states import STATES
+from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.governance import SystemState, SystemStateName
+
+#: Dagster ticks no faster than every five seconds.
+TICK_SECONDS = 5
+
+#: Sessions kept in flight, from queued to stopping.
+SESSIONS_IN_FLIGHT = 1
+
+#: So many failed sessions in a row ask for a person, not for another session.
+FAILURES_IN_A_ROW = 3
+
+#: A deployed instance may start with the loop's sensor on; nothing else turns it on.
+AUTOSTART_VARIABLE = "INSTGOV_AUTOSTART"
+
+_IN_FLIGHT = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_LEVELS = {
+    SystemStateName.RUNNING: logging.INFO,
+    SystemStateName.REDUCE_ONLY: logging.WARNING,
+    SystemStateName.HALT_SYSTEM: logging.ERROR,
+    SystemStateName.STOP_SYSTEM: logging.CRITICAL,
+}
+
+
+def autostart_status(environment: Mapping[str, str]) -> dg.DefaultSensorStatus:
+    """Say how the loop's sensor starts: trading begins by a deliberate act."""
+    is_on = environment.get(AUTOSTART_VARIABLE, "").strip() == "1"
+    return dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED
+
+
+@dg.sensor(
+    job=governed_live_loop,
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=autostart_status(os.environ),
+    description="Keeps a live session in flight while a night is published and the state allows.",
+)
+def live_loop_sensor(
+    context: dg.SensorEvaluationContext, platform: PlatformResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for the next session, or say in a sentence why not and what to do."""
+    obstacle = (
+        _sessions_obstacle(context.instance)
+        or _state_obstacle(STATES.read(platform))
+        or _snapshot_obstacle(platform)
+    )
+    if obstacle:
+        return dg.SkipReason(obstacle)
+    # A run key is spent for ever: where the cursor was reset, the count of runs goes on.
+    last = int(context.cursor) if context.cursor else _count(context.instance)
+    request = dg.RunRequest(
+        run_key=f"session-{last + 1}", partition_key=_published(platform)["asof"]
+    )
+    return dg.SensorResult(run_requests=[request], cursor=str(last + 1))
+
+
+def _count(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> int:
+    wanted = dg.RunsFilter(job_name=governed_live_loop.name, statuses=list(statuses))
+    return instance.get_runs_count(wanted)
+
+
+def _sessions_obstacle(instance: dg.DagsterInstance) -> str | None:
+    if _count(instance, *_IN_FLIGHT) >= SESSIONS_IN_FLIGHT:
+        return "a session is in flight"
+    last = instance.get_runs(
+        dg.RunsFilter(job_name=governed_live_loop.name), limit=FAILURES_IN_A_ROW
+    )
+    failed = [run.run_id for run in last if run.status is dg.DagsterRunStatus.FAILURE]
+    if len(failed) < FAILURES_IN_A_ROW:
+        return None
+    return (
+        f"the last {len(failed)} sessions failed: find out why in run {failed[0]}, "
+        f"then launch the job {governed_live_loop.name} by hand"
+    )
+
+
+def _state_obstacle(state: SystemState) -> str | None:
+    if state.name.allows_reduction:
+        return None
+    codes = ", ".join(dict.fromkeys(cause.reason_code for cause in state.causes))
+    return (
+        f"{state.name} by {codes}: remove the cause, run the job {nightly_ingestion.name}, "
+        "then resume as an operator"
+    )
+
+
+def _published(platform: PlatformResource) -> Mapping[str, str]:
+    from instgov_dagster.adapters.store.published import published_meta
+
+    return published_meta(platform.night_folder()) or {}
+
+
+def _snapshot_obstacle(platform: PlatformResource) -> str | None:
+    action = f"run the job {nightly_ingestion.name}"
+    try:
+        told = _published(platform)
+    except SystemHalt as halt:
+        return f"{halt}: {action}"
+    market = platform.settings().market.value
+    if not told:
+        return f"no night is published in {platform.home_dir()}: {action}"
+    if told["market"] != market:
+        return f"the night published is of the market {told['market']}, not {market}: {action}"
+    if told["code_hash"] != code_sha256():
+        return f"the code changed since the night of {told['asof']} was published: {action}"
+    return None
+
+
+@dg.run_failure_sensor(
+    name="run_failure_alerts",
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells a failed run at once, with the reason code it failed by.",
+)
+def run_failure_alerts(context: dg.RunFailureSensorContext) -> None:
+    """Send one alert for a failed run."""
+    failures = [event.step_failure_data for event in context.get_step_failure_events()]
+    send_alert(
+        context.log,
+        logging.ERROR,
+        "run_failed",
+        job=context.dagster_run.job_name,
+        run_id=context.dagster_run.run_id,
+        partition=context.partition_key,
+        message=context.failure_event.message,
+        steps=[
+            failure.user_failure_data.description
+            for failure in failures
+            if failure.user_failure_data
+        ],
+    )
+
+
+@dg.sensor(
+    minimum_interval_seconds=TICK_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells every change of the system's state: reduce only, halt, stop, resume.",
+)
+def halt_sensor(
+    context: dg.SensorEvaluationContext, platform: PlatformResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Send one alert for each change of the state or of what causes it."""
+    state = STATES.read(platform)
+    codes = sorted({cause.reason_code.value for cause in state.causes})
+    now = " ".join([state.name.value, *codes])
+    before = context.cursor or SystemStateName.RUNNING.value
+    if now == before:
+        return dg.SkipReason(f"{now}: unchanged")
+    facts = {
+        "home": str(platform.home_dir()),
+        "before": before,
+        "state": state.name.value,
+        "causes": [f"{cause.reason_code}: {cause.detail}" for cause in state.causes],
+    }
+    send_alert(context.log, _LEVELS[state.name], "state_changed", **facts)
+    return dg.SensorResult(cursor=now, skip_reason=f"{before} became {now}")

@@ -1,0 +1,283 @@
+"""Assets and rules of the capital wing: stress, impact, auction, gates, plan (phases 4, 5, 8)."""
+
+import dagster as dg
+
+from instgov_dagster.defs.graph import Wing, night_asset, rule
+from instgov_dagster.defs.reporting import (
+    counts,
+    gate_table,
+    none_breaks,
+    read_table,
+    report_step,
+    run_night_step,
+    verdict,
+)
+from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.capital import AuctionDecision, RiskMeasure
+from instgov_dagster.vocabulary.governance import Phase
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+#: How the book as a whole is named where a verdict names a symbol.
+BOOK = "*"
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["data_governance"])
+def stress_scenarios(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Lay out the overlapping five-session returns that CVaR is measured on (5.2)."""
+    outcome = run_night_step(context, platform, "stress_scenarios")
+    return report_step(
+        outcome,
+        measures=counts(outcome.frame, "measure"),
+        first_date=outcome.frame["scenario_date"].min(),
+        last_date=outcome.frame["scenario_date"].max(),
+    )
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["data_governance"])
+def market_impact(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Estimate what trading each symbol costs: volume, volatility, spread, impact (8.3)."""
+    outcome = run_night_step(context, platform, "market_impact")
+    return report_step(
+        outcome,
+        highest_impact_bps=outcome.frame["market_impact_bps"].max(),
+        widest_spread_bps=outcome.frame["spread_bps"].max(),
+        without_estimate=outcome.frame["market_impact_bps"].null_count(),
+    )
+
+
+@night_asset(
+    Wing.CAPITAL,
+    Phase.CAPITAL_COMPETITION,
+    after=[
+        "regime_beliefs",
+        "model_decay_metrics",
+        "strategy_lifecycle",
+        "stress_scenarios",
+        "market_impact",
+    ],
+)
+def auction_bids(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Assemble one bid for each strategy on each symbol with scenarios (4.1)."""
+    outcome = run_night_step(context, platform, "auction_bids")
+    return report_step(
+        outcome,
+        symbols=outcome.frame["symbol"].n_unique(),
+        strategies=counts(outcome.frame, "strategy_id"),
+        best_mu_hat=outcome.frame["mu_hat"].max(),
+    )
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["auction_bids"])
+def capital_allocations(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Let all bids compete: max of expected return less lambda times CVaR (4.3, 4.4, DB.4)."""
+    outcome = run_night_step(context, platform, "capital_allocations")
+    return report_step(
+        outcome,
+        gross=outcome.frame["allocated_weight"].sum(),
+        allocated=outcome.frame["allocated"].sum(),
+        decisions=counts(outcome.frame, "decision"),
+        reasons=counts(outcome.frame.explode("reason_codes"), "reason_codes"),
+    )
+
+
+@night_asset(Wing.CAPITAL, Phase.CVAR_RISK_GATES, after=["capital_allocations"])
+def risk_verdicts(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Judge the final book, each order last in, and each prefix of the list (0.5, 5.3-5.5)."""
+    import polars as pl
+
+    outcome = run_night_step(context, platform, "risk_verdicts")
+    book = outcome.frame.filter(pl.col("symbol") == BOOK)
+    cvar = book.filter(pl.col("gate") == "cvar").row(0, named=True)
+    return report_step(
+        outcome,
+        cvar_gate=cvar["value"],
+        cvar_limit=cvar["limit_value"],
+        cvar_headroom=cvar["headroom"],
+        book_gates=gate_table(book),
+        orders_refused=outcome.frame.filter(~pl.col("passed"))["symbol"].n_unique(),
+    )
+
+
+@night_asset(Wing.CAPITAL, Phase.EXECUTION_SIMULATION, after=["risk_verdicts"])
+def execution_plan(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Plan the approved orders, reductions first, each with its impact estimate (0.9, 8.3-8.5)."""
+    outcome = run_night_step(context, platform, "execution_plan")
+    return report_step(
+        outcome,
+        sides=counts(outcome.frame, "side"),
+        styles=counts(outcome.frame, "style"),
+        notional_usd=outcome.frame["notional_usd"].sum(),
+        dearest_order_bps=outcome.frame["total_cost_bps"].max(),
+    )
+
+
+@rule("stress_scenarios")
+def enough_scenarios(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """CVaR rests on at least 1000 current scenarios, and 240 stressed ones where there are any."""
+    measures = counts(read_table(context, platform, "stress_scenarios"), "measure")
+    policy = platform.open().policy.cvar
+    current = measures.get(RiskMeasure.CURRENT, 0)
+    stressed = measures.get(RiskMeasure.STRESSED, policy.min_stressed_scenarios)
+    is_enough = current >= policy.min_scenarios and stressed >= policy.min_stressed_scenarios
+    return verdict(
+        passed=is_enough, current=current, minimum=policy.min_scenarios, measures=measures
+    )
+
+
+@rule("stress_scenarios", blocking=False)
+def stress_set_is_present(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No stressed set is missing; where one is, the current CVaR is multiplied instead (5.2)."""
+    measures = counts(read_table(context, platform, "stress_scenarios"), "measure")
+    multiplier = platform.open().policy.cvar.missing_stress_multiplier
+    is_present = RiskMeasure.STRESSED in measures
+    return verdict(passed=is_present, warns=True, measures=measures, multiplier=multiplier)
+
+
+@rule("market_impact")
+def impact_is_estimated(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Every symbol has a finite impact estimate or says it has none, and some have one (8.3)."""
+    import polars as pl
+
+    impact = read_table(context, platform, "market_impact")
+    is_estimated = pl.col("market_impact_bps").is_finite().fill_null(value=False)
+    says_so = pl.col("reason_codes").list.contains(ReasonCode.NO_IMPACT_ESTIMATE)
+    has_any = bool(impact.select(is_estimated.any()).item())
+    return none_breaks(impact, ~(is_estimated | says_so) | pl.lit(not has_any))
+
+
+@rule("auction_bids")
+def bids_are_finite(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Every number of every bid is finite: the auction sees no NaN (4.1)."""
+    import polars as pl
+    import polars.selectors as cs
+
+    bids = read_table(context, platform, "auction_bids")
+    is_whole = pl.all_horizontal(cs.float().is_finite(), cs.integer().is_not_null())
+    return none_breaks(bids, ~is_whole)
+
+
+@rule("capital_allocations")
+def stage_caps_hold(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No strategy above the cap of its stage is granted anything: 2, 5, 10, 0 % of NAV (10.5)."""
+    import polars as pl
+
+    caps = read_table(context, platform, "strategy_lifecycle_log")
+    rows = read_table(context, platform, "capital_allocations")
+    gross = pl.col("allocated_weight").sum()
+    is_granted = (pl.col("decision") == AuctionDecision.GRANT).any()
+    sums = rows.group_by("strategy_id").agg(
+        gross_pct=100.0 * gross, is_granted=is_granted
+    ).sort("strategy_id")  # fmt: skip
+    told = sums.join(caps.select("strategy_id", "stage", "capital_pct"), "strategy_id", how="left")
+    slack = 100.0 * platform.open().policy.auction.weight_quantum
+    is_above = pl.col("gross_pct") > pl.col("capital_pct") + slack
+    return none_breaks(told, is_above & pl.col("is_granted"))
+
+
+@rule("capital_allocations")
+def nothing_ineligible_is_granted(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No symbol that data governance calls ineligible is granted capital (2.5, 4.4)."""
+    import polars as pl
+
+    governed = read_table(context, platform, "data_governance")
+    rows = read_table(context, platform, "capital_allocations")
+    eligible = governed.filter("is_eligible")["symbol"].implode()
+    told = rows.select("strategy_id", "symbol", "decision", "allocated_weight", "reason_codes")
+    is_granted = pl.col("decision") == AuctionDecision.GRANT
+    return none_breaks(told, is_granted & ~pl.col("symbol").is_in(eligible))
+
+
+@rule("capital_allocations")
+def every_bid_is_answered(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Every bid has one answer, losers too, and each answer at least one reason (4.2)."""
+    import polars as pl
+
+    bids = read_table(context, platform, "auction_bids").select("strategy_id", "symbol")
+    rows = read_table(context, platform, "capital_allocations")
+    keys = ["strategy_id", "symbol"]
+    told = bids.join(rows.select(*keys, "decision", "reason_codes"), on=keys, how="left")
+    unanswered = pl.col("decision").is_null() | (pl.col("reason_codes").list.len() == 0)
+    return none_breaks(told, unanswered | pl.struct(keys).is_duplicated(), answers=rows.height)
+
+
+@rule("risk_verdicts")
+def cvar_is_within_its_limit(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """CVaR of the final book is within its limit, or no worse than the breach it inherits (5.4)."""
+    import polars as pl
+
+    verdicts = read_table(context, platform, "risk_verdicts")
+    is_book_cvar = (pl.col("symbol") == BOOK) & (pl.col("gate") == "cvar")
+    gates = verdicts.filter(is_book_cvar).to_dicts()
+    limit = platform.open().policy.cvar.portfolio_limit
+    is_within = [gate["passed"] and gate["value"] <= gate["limit_value"] for gate in gates]
+    value = gates[0]["value"] if gates else None
+    return verdict(passed=is_within == [True], value=value, limit=limit)
+
+
+@rule("risk_verdicts")
+def book_gates_pass(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Every gate of the book as a whole is passed: CVaR, leverage, drawdown, sectors (5.4)."""
+    import polars as pl
+
+    verdicts = read_table(context, platform, "risk_verdicts")
+    book = verdicts.filter(pl.col("symbol") == BOOK)
+    answer = none_breaks(book, ~pl.col("passed"), gates=gate_table(book))
+    return answer if book.height else verdict(passed=False, rows=0)
+
+
+@rule("execution_plan")
+def every_order_has_an_impact_estimate(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No order stands in the plan without a finite estimate of what it costs (0.9)."""
+    import polars as pl
+
+    plan = read_table(context, platform, "execution_plan")
+    costs = ("temporary_impact_bps", "permanent_impact_bps", "spread_cost_bps", "total_cost_bps")
+    return none_breaks(plan, ~pl.all_horizontal(pl.col(costs).is_finite()))
+
+
+@rule("execution_plan")
+def only_approved_orders_are_planned(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No symbol is in the plan that failed a gate: nothing buys back a CVaR failure (5.4)."""
+    import polars as pl
+
+    plan = read_table(context, platform, "execution_plan")
+    verdicts = read_table(context, platform, "risk_verdicts")
+    refused = verdicts.filter(~pl.col("passed"))["symbol"].unique().implode()
+    judged = verdicts["symbol"].unique().implode()
+    told = plan.select("sequence", "symbol", "side", "notional_usd")
+    is_out = pl.col("symbol").is_in(refused) | ~pl.col("symbol").is_in(judged)
+    return none_breaks(told, is_out)

@@ -1,0 +1,186 @@
+"""The live half of the governance wing: the session as one run, and the audit of its chains."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from instgov_dagster.defs.anchoring import anchor_chains, verify_chains
+from instgov_dagster.defs.graph import CODE_VERSION, DAYS, Wing, day_of, rule
+from instgov_dagster.defs.halting import failing_closed
+from instgov_dagster.defs.reporting import plain, state_facts, verdict
+from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.errors import LeaseHeld
+from instgov_dagster.vocabulary.governance import Phase
+
+if TYPE_CHECKING:
+    from instgov_dagster.adapters.journal import ChainReport
+    from instgov_dagster.loop.live.report import SessionReport
+
+#: What a session reports of each of its assets; the names are the report's own.
+SESSION_FACTS = {
+    "decision_journal": (
+        "session_id", "chain_head", "frames", "snapshot_id", "cycle_ms_p50", "cycle_ms_p99",
+    ),
+    "live_decisions": ("cycles", "decisions", "verdicts", "reasons", "orders", "fills"),
+    "portfolio": ("nav_usd", "gross", "cvar", "cvar_gate", "cvar_limit", "measures"),
+}  # fmt: skip
+
+SESSION_TAGS = {"instgov/phase": Phase.LIVE_TRADING.value}
+
+
+class SessionConfig(dg.Config):
+    """How long a session lasts; what is left out is the policy's."""
+
+    cycles: int | None = Field(default=None, ge=1, description="Cycles; loop.cycles.")
+    period_seconds: float | None = Field(
+        default=None, ge=0, description="Seconds between cycles; loop.period_seconds, 0 none."
+    )
+
+
+def _live_spec(name: str, description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        name,
+        deps=["published_snapshot"],
+        description=description,
+        skippable=True,
+        group_name=Wing.GOVERNANCE.value,
+        owners=Wing.GOVERNANCE.owners,
+        kinds={"arrow", "duckdb"},
+        tags=SESSION_TAGS,
+        code_version=CODE_VERSION,
+        partitions_def=DAYS,
+    )
+
+
+@dg.multi_asset(
+    specs=[
+        _live_spec(
+            "decision_journal",
+            "Hash-chained frames of a session, each on disk before anything acts on it (0.6).",
+        ),
+        _live_spec(
+            "live_decisions",
+            "A decision for every symbol in every cycle, projected from the journal (3.5).",
+        ),
+        _live_spec("portfolio", "The book a session leaves: value, gross, tail risk (5.2)."),
+    ],
+)
+def live_session(
+    context: dg.AssetExecutionContext, config: SessionConfig, platform: PlatformResource
+) -> Iterator[dg.MaterializeResult]:
+    """Lead one governed session; one that never led, because another does, reports nothing."""
+    report = lead_session(context, config, platform)
+    if report is None:
+        return
+    for name, facts in SESSION_FACTS.items():
+        metadata = {**state_facts(report.state), **pick(report, facts)}
+        yield dg.MaterializeResult(asset_key=name, metadata=metadata)
+
+
+def lead_session(
+    context: dg.AssetExecutionContext, config: SessionConfig, platform: PlatformResource
+) -> "SessionReport | None":
+    """Run one session to its end and anchor its chain; None where another session leads."""
+    with failing_closed(platform):
+        from instgov_dagster.loop.session import run_session
+
+        opened = platform.open()
+        loop = opened.policy.loop
+        period = config.period_seconds
+        try:
+            report = run_session(
+                opened,
+                day_of(context),
+                cycles=config.cycles or loop.cycles,
+                period_seconds=loop.period_seconds if period is None else period,
+                run_id=context.run.run_id,
+            )
+        except LeaseHeld as held:
+            context.log.warning("this session never led: %s", held)
+            return None
+        anchor_chains(context, platform)
+    return report
+
+
+def pick(report: "SessionReport", fields: tuple[str, ...]) -> dict[str, Any]:
+    """Take some of a session's numbers as metadata."""
+    return {name: plain(getattr(report, name)) for name in fields}
+
+
+def last_session(platform: PlatformResource) -> Mapping[str, Any]:
+    """Read the summary the last session left beside the published tables."""
+    from instgov_dagster.loop.session import SUMMARY_FILE
+
+    body = (platform.layout().published / SUMMARY_FILE).read_bytes()
+    summary: Mapping[str, Any] = json.loads(body)
+    return summary
+
+
+@rule("live_decisions")
+def every_cycle_decides_every_symbol(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Every cycle of the last session decided every symbol of the universe once (3.5)."""
+    told = last_session(platform)
+    symbols = len(platform.open().universe.tradable)
+    return verdict(
+        passed=told["cycles"] > 0 and told["decisions"] == told["cycles"] * symbols,
+        session_id=told["session_id"],
+        symbols=symbols,
+        cycles=told["cycles"],
+        decisions=told["decisions"],
+    )
+
+
+@rule("portfolio")
+def cvar_stayed_within_its_limit(platform: PlatformResource) -> dg.AssetCheckResult:
+    """No cycle of the last session left a book above its CVaR limit on any measure (0.5, 5.4)."""
+    told = last_session(platform)
+    measures, limit = told["measures"], told["cvar_limit"]
+    return verdict(
+        passed=bool(measures) and all(value <= limit for value in measures.values()),
+        session_id=told["session_id"],
+        value=max(measures.values(), default=None),
+        limit=limit,
+        measures=measures,
+    )
+
+
+@dg.asset(
+    group_name=Wing.GOVERNANCE.value,
+    partitions_def=DAYS,
+    deps=["decision_journal"],
+    owners=Wing.GOVERNANCE.owners,
+    kinds={"arrow"},
+    tags=SESSION_TAGS,
+    code_version=CODE_VERSION,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "chain_verifies",
+            asset="audit_chain",
+            blocking=True,
+            description="Each chain hashes from its first frame and honours its anchors (0.6).",
+        )
+    ],
+)
+def audit_chain(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Walk the loop's, the night's and the operator's chain again against all anchors (0.6)."""
+    with failing_closed(platform):
+        reports = verify_chains(context, platform)
+    broken = [chain_facts(report) for report in reports if not report.ok]
+    check = dg.AssetCheckResult(
+        passed=not broken,
+        check_name="chain_verifies",
+        metadata={"broken": dg.MetadataValue.json(broken), "chains": len(reports)},
+    )
+    facts = {report.chain: plain(chain_facts(report)) for report in reports}
+    return dg.MaterializeResult(metadata=facts, check_results=[check])
+
+
+def chain_facts(report: "ChainReport") -> Mapping[str, Any]:
+    """Tell how far a chain is sound, how much of it is anchored and what breaks it."""
+    facts = ("chain", "ok", "frames", "head", "anchored", "first_bad", "reason", "torn_bytes")
+    return {name: getattr(report, name) for name in facts}

@@ -1,0 +1,191 @@
+"""How a step runs and what it tells: one night step as one materialization, one rule as a check."""
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from instgov_dagster.defs.graph import Context, day_of
+from instgov_dagster.defs.halting import failing_closed
+from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.governance import Cause, SystemState
+
+if TYPE_CHECKING:  # polars and the loop load in a run only
+    import polars as pl
+
+    from instgov_dagster.loop.night_run import IngestReport, NightRun, StepOutcome
+
+#: How many offenders a failed check lists; the count beside them is whole.
+LISTED = 20
+
+
+def open_night(context: Context, platform: PlatformResource) -> "NightRun":
+    """Give the night of the partition a step runs for; the run holds it to its end."""
+    return platform.night(day_of(context), run_id=context.run.run_id)
+
+
+def run_night_step(
+    context: dg.AssetExecutionContext, platform: PlatformResource, step: str
+) -> "StepOutcome":
+    """Run one step of the night, failing closed; what it found against trading is logged."""
+    with failing_closed(platform):
+        outcome = open_night(context, platform).run_step(step)
+    for cause in outcome.causes:
+        context.log.error("%s %s: %s", cause.state, cause.reason_code, cause.detail)
+    return outcome
+
+
+def report_step(outcome: "StepOutcome", **numbers: Any) -> dg.MaterializeResult:
+    """Report one step: its table, what was added, the stamp it earned, the state it left.
+
+    Parameters
+    ----------
+    numbers
+        The step's own key numbers; see `plain`.
+    """
+    metadata: dict[str, Any] = {
+        **table_facts(outcome.name, outcome.frame),
+        "rows_added": outcome.rows_added,
+        "content_sha256": outcome.content_sha256,
+        **state_facts(outcome.state),
+        **{name: plain(value) for name, value in numbers.items()},
+    }
+    if outcome.stamp is not None:
+        metadata["phase"] = outcome.stamp.phase.value
+        metadata["stamp_hash"] = outcome.stamp.stamp_hash
+    return dg.MaterializeResult(
+        metadata=metadata, data_version=dg.DataVersion(outcome.content_sha256)
+    )
+
+
+def report_ingest(report: "IngestReport") -> dg.MaterializeResult:
+    """Report what a night received, archived and appended."""
+    facts = {
+        "dagster/table_name": "warehouse.main.bar_versions",
+        "dagster/row_count": report.bars,
+        "provider": report.provider,
+        "symbols": report.symbols,
+        "added": report.added,
+        "restated": report.restated,
+        "withdrawn": report.withdrawn,
+        "unchanged": report.unchanged,
+        "archive": report.archive,
+        "archive_sha256": report.archive_sha256,
+        "notices": report.notices,
+    }
+    return dg.MaterializeResult(
+        metadata={name: plain(value) for name, value in facts.items()},
+        data_version=dg.DataVersion(report.archive_sha256),
+    )
+
+
+def table_facts(name: str, frame: "pl.DataFrame") -> dict[str, Any]:
+    """Describe a table as Dagster knows tables: its name, its rows, its columns."""
+    columns = [dg.TableColumn(name=n, type=str(kind)) for n, kind in frame.schema.items()]
+    return {
+        "dagster/table_name": f"warehouse.main.{name}",
+        "dagster/row_count": frame.height,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+    }
+
+
+def state_facts(state: SystemState) -> dict[str, Any]:
+    """Describe the state of the system and everything that stands against trading."""
+    facts: dict[str, Any] = {"state": state.name.value}
+    if state.causes:
+        facts["causes"] = dg.MetadataValue.md("\n".join(_cause_line(c) for c in state.causes))
+    return facts
+
+
+def _cause_line(cause: Cause) -> str:
+    return f"- **{cause.state}** `{cause.reason_code}` {cause.detail}"
+
+
+def plain(value: Any) -> Any:
+    """Write a value as metadata can hold it: a number that is not finite becomes text.
+
+    A mapping or a collection becomes JSON, anything absent the text "none".
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bool | int | str | dg.MetadataValue):
+        return value
+    if isinstance(value, Mapping):
+        return dg.MetadataValue.json({str(key): plain(item) for key, item in value.items()})
+    if isinstance(value, Collection):
+        return dg.MetadataValue.json([str(item) for item in value])
+    return str(value)
+
+
+def counts(frame: "pl.DataFrame", column: str) -> dict[str, int]:
+    """Count the rows of each value of a column, the most frequent first."""
+    rows = frame[column].value_counts(sort=True).iter_rows()
+    return {str(value): int(count) for value, count in rows}
+
+
+def names(frame: "pl.DataFrame", condition: "pl.Expr", column: str = "symbol") -> list[str]:
+    """List a column's values where a condition holds, sorted, each once."""
+    return sorted(set(frame.filter(condition)[column].to_list()))
+
+
+def gate_table(gates: "pl.DataFrame") -> dg.MarkdownMetadataValue:
+    """Lay gates out as a table to read: verdict, value, limit, headroom."""
+    lines = ["| gate | verdict | value | limit | headroom |", "| --- | --- | --- | --- | --- |"]
+    for row in gates.iter_rows(named=True):
+        numbers = (_digits(row[name]) for name in ("value", "limit_value", "headroom"))
+        word = "passed" if row["passed"] else "**failed**"
+        lines.append(f"| {row['gate']} | {word} | {' | '.join(numbers)} |")
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _digits(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"
+
+
+def read_table(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource, name: str
+) -> "pl.DataFrame":
+    """Read a table of the night as it was last written, failing closed."""
+    with failing_closed(platform):
+        return open_night(context, platform).table(name)
+
+
+def verdict(*, passed: bool, warns: bool = False, **numbers: Any) -> dg.AssetCheckResult:
+    """Answer a check with the numbers it stands on.
+
+    Parameters
+    ----------
+    warns
+        Whether a breach is worth a warning only; it then never blocks.
+    """
+    severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR
+    metadata = {name: plain(value) for name, value in numbers.items()}
+    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
+
+
+def none_breaks(
+    frame: "pl.DataFrame", condition: "pl.Expr", *, warns: bool = False, **numbers: Any
+) -> dg.AssetCheckResult:
+    """Pass where no row breaks a rule; list the first that do.
+
+    Parameters
+    ----------
+    condition
+        True where a row breaks the rule. Null, which is neither, breaks it as well.
+    """
+    broken = frame.filter(condition.fill_null(value=True))
+    if broken.is_empty():
+        return verdict(passed=True, warns=warns, rows=frame.height, broken=0, **numbers)
+    listed = json.loads(broken.head(LISTED).write_json())
+    return verdict(
+        passed=False,
+        warns=warns,
+        rows=frame.height,
+        broken=broken.height,
+        first=dg.MetadataValue.json(listed),
+        **numbers,
+    )

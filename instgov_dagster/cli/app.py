@@ -1,0 +1,22 @@
+"""The commands gathered under one name; each lives in its own module and loads lazily."""
+
+import typer
+
+from instgov_dagster.cli import audit, bench, inspect, operate, run
+
+app = typer.Typer(
+    name="instgov",
+    help="Institutional trading governance: nights, live sessions, their state and their proof.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command(name="run")(run.run_command)
+app.command(name="nightly")(run.nightly_command)
+app.command(name="live")(run.live_command)
+app.command(name="status")(inspect.status_command)
+app.command(name="quality")(inspect.quality_command)
+app.command(name="halt")(operate.halt_command)
+app.command(name="resume")(operate.resume_command)
+app.add_typer(audit.app, name="audit")
+app.add_typer(bench.app, name="bench")

@@ -1,0 +1,44 @@
+"""`bench ingest`: ours beside a named peer, in one run."""
+
+from typing import Annotated, Any
+
+import typer
+
+from instgov_dagster.cli.options import JsonOption
+from instgov_dagster.cli.output import exit_codes, print_json, quiet_stdout
+from instgov_dagster.vocabulary.errors import InputError
+
+app = typer.Typer(help="Ours beside named peers, in one run.", no_args_is_help=True)
+
+
+@app.callback()
+def bench() -> None:
+    """Measure; a claim of speed comes from here."""
+
+
+@app.command(name="ingest")
+def ingest_command(
+    sizes: Annotated[str, typer.Option("--sizes", help="Numbers of symbols, comma separated.")] = (
+        "5000"
+    ),
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Two nights of ingestion for each size, beside pandas on sqlite at 500 symbols."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        from instgov_dagster.bench.ingest import bench_ingest
+
+        rows = bench_ingest(_sizes(sizes), on_row=None if as_json else _echo)
+        if as_json:
+            print_json({"rows": rows}, descriptor)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(","))
+    except ValueError as error:
+        raise InputError(f"--sizes must be whole numbers and commas, was {text!r}") from error
+
+
+def _echo(row: dict[str, Any]) -> None:
+    typer.echo("  ".join(f"{name}={value}" for name, value in row.items()))

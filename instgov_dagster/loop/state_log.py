@@ -1,11 +1,9 @@
 """The system's state read from the three chains, and the writing of what moves it."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from instgov_dagster.adapters.journal import (
@@ -20,7 +18,8 @@ from instgov_dagster.adapters.journal import (
 from instgov_dagster.adapters.journal.anchors import anchors_path
 from instgov_dagster.adapters.journal.scan import segment_path
 from instgov_dagster.adapters.runtime import Home
-from instgov_dagster.governance.state import fold_events, fold_state, observe_causes, unknown_state
+from instgov_dagster.governance.state import fold_events, observe_causes, unknown_state
+from instgov_dagster.governance.state.rows import cause_from_dict, cause_to_dict, causes_json
 from instgov_dagster.vocabulary.audit import AppendReceipt
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import (
@@ -29,7 +28,6 @@ from instgov_dagster.vocabulary.governance import (
     EventKind,
     StateEvent,
     SystemState,
-    SystemStateName,
 )
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -43,52 +41,6 @@ _STATE_SCHEMA = pa.schema(
         ("sequence", pa.int64()),
     ]
 )
-
-
-def cause_to_dict(cause: Cause) -> dict[str, Any]:
-    """Write a cause as plain JSON values."""
-    return {
-        "state": cause.state.value,
-        "reason_code": cause.reason_code.value,
-        "detail": cause.detail,
-        "symbols": list(cause.symbols),
-    }
-
-
-#: One row: the state's name and its causes as JSON.
-STATE_FRAME = pl.Schema({"state": pl.String(), "causes": pl.String()})
-
-
-def state_to_frame(state: SystemState) -> pl.DataFrame:
-    """Lay a state out as its one row of `STATE_FRAME`."""
-    return pl.DataFrame(
-        {"state": [state.name.value], "causes": [_causes_json(state)]}, schema=STATE_FRAME
-    )
-
-
-def state_from_frame(frame: pl.DataFrame) -> SystemState:
-    """Read a state written by `state_to_frame`; what cannot be read is STOP_SYSTEM."""
-    if frame.height != 1:
-        return unknown_state(f"the state must be one row, was {frame.height}")
-    name, text = frame.select("state", "causes").row(0)
-    try:
-        state = fold_state([_cause_from(row) for row in json.loads(text)])
-    except (ValueError, KeyError, TypeError) as error:
-        return unknown_state(f"the causes of the state cannot be read: {error}")
-    if state.name.value != name:
-        return unknown_state(f"the state says {name!r}, its causes {state.name.value}")
-    return state
-
-
-def _cause_from(data: Mapping[str, Any]) -> Cause:
-    state = SystemStateName(data["state"])
-    return Cause(
-        state=state,
-        reason_code=ReasonCode(data["reason_code"]),
-        detail=data["detail"],
-        symbols=tuple(data["symbols"]),
-        is_latched=state.is_latched,
-    )
 
 
 def _event_to_dict(event: StateEvent) -> dict[str, Any]:
@@ -108,7 +60,7 @@ def _events_of(frame: Frame) -> list[StateEvent]:
             chain=Chain(frame.chain),
             sequence=frame.sequence,
             heads=tuple((Chain(name), sequence) for name, sequence in row["heads"].items()),
-            cause=_cause_from(row["cause"]) if row["cause"] else None,
+            cause=cause_from_dict(row["cause"]) if row["cause"] else None,
             operator=row["operator"],
             reason=row["reason"],
         )
@@ -241,7 +193,7 @@ def write_events(
     state = fold_events(
         [*log.events, *rows], heads={**log.heads, Chain(journal.chain): journal.sequence + 1}
     )
-    causes = _causes_json(state)
+    causes = causes_json(state)
     table = pa.table(
         {
             "state": [state.name.value],
@@ -254,10 +206,6 @@ def write_events(
     meta = {_EVENTS: [_event_to_dict(row) for row in rows]}
     append_anchored(home, journal, STATE_KIND, table, meta)
     return log.refresh()
-
-
-def _causes_json(state: SystemState) -> str:
-    return json.dumps([cause_to_dict(cause) for cause in state.causes], sort_keys=True)
 
 
 def observe(

@@ -11,11 +11,11 @@ from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import stage_known_at
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.state import fold_state
+from instgov_dagster.governance.state.rows import state_to_frame
 from instgov_dagster.loop.book import book_to_frame, fresh_book
 from instgov_dagster.loop.live.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.night import NightResult, night
 from instgov_dagster.loop.platform import DEFAULT_SEED
-from instgov_dagster.loop.state_log import state_to_frame
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster_tests.loop.homes import CONFIG

@@ -8,6 +8,7 @@ from instgov_dagster.adapters.store.night_store import read_night, write_night
 from instgov_dagster.adapters.store.published import published_meta
 from instgov_dagster.bars.calendars import history_window
 from instgov_dagster.governance.audit import frame_sha256
+from instgov_dagster.governance.state.rows import state_from_frame
 from instgov_dagster.loop.book import book_from_frame
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.live.recovery import last_book
@@ -15,7 +16,6 @@ from instgov_dagster.loop.night import INPUT_TABLES, STEPS, NightResult, night, 
 from instgov_dagster.loop.night_run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.session import run_session
-from instgov_dagster.loop.state_log import state_from_frame
 from instgov_dagster.vocabulary.errors import InputError, LeaseHeld, ResumeRefused, SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, Phase, SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode

@@ -8,10 +8,10 @@ import pyarrow as pa
 from instgov_dagster.adapters.account import OrderOutcome
 from instgov_dagster.adapters.journal import bundle_tables
 from instgov_dagster.governance.decisions import decisions_to_frame
+from instgov_dagster.governance.state.rows import cause_to_dict
 from instgov_dagster.loop.book import Book, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.rows import allocations_frame
-from instgov_dagster.loop.state_log import cause_to_dict
 from instgov_dagster.vocabulary.audit import Order
 
 CYCLE_KIND = "cycle"

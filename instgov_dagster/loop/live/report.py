@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from instgov_dagster.governance.state.rows import cause_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
-from instgov_dagster.loop.state_log import cause_to_dict
 from instgov_dagster.vocabulary.governance import SystemState
 
 

@@ -9,11 +9,11 @@ import polars as pl
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.solver import CvxpySolver
 from instgov_dagster.governance.decisions import decisions_to_frame
+from instgov_dagster.governance.state.rows import state_from_frame
 from instgov_dagster.loop.book import book_from_frame
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
 from instgov_dagster.loop.decision.rows import allocations_frame
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
-from instgov_dagster.loop.state_log import state_from_frame
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState

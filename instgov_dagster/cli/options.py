@@ -1,6 +1,7 @@
 """The options every command shares, and what they mean."""
 
 import os
+import sys
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -8,7 +9,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from instgov_dagster.vocabulary.bars import Market
-from instgov_dagster.vocabulary.errors import InputError
+from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 
 HomeOption: TypeAlias = Annotated[
     Path | None, typer.Option("--home", help="Where everything lives (INSTGOV_HOME, else data/).")
@@ -92,3 +93,35 @@ def parse_market(text: str | None, bars: Path | None) -> Market:
     except ValueError as error:
         names = ", ".join(market.value for market in Market)
         raise InputError(f"--market must be one of {names}, was {word!r}") from error
+
+
+def choose_home(named: Path | None, *, market: Market, seed: int, day: date) -> Path:
+    """Give the home that was named, else the default one, else a replay's own below it.
+
+    A home belongs to one market and its days only go forward. A call that names no home and asks
+    for another market, or an earlier day than the default home has reached, is a replay: it works
+    in ``<default>/replays/<market>-<day>``, and stderr is told.
+    """
+    home = resolve_home(named)
+    if named is not None or not _is_taken(home, market=market, seed=seed, day=day):
+        return home
+    world = f"-seed{seed}" if market is Market.SIMULATED else ""
+    replay = home / "replays" / f"{market.value}{world}-{day.isoformat()}"
+    sys.stderr.write(f"instgov: {home} holds another market or a later day; using {replay}\n")
+    return replay
+
+
+def _is_taken(home: Path, *, market: Market, seed: int, day: date) -> bool:
+    from instgov_dagster.adapters.markets.binding import require_market
+    from instgov_dagster.adapters.runtime import Home
+    from instgov_dagster.adapters.store.published import published_meta
+
+    layout = Home(home)
+    try:
+        require_market(layout, market, seed=seed)
+        meta = published_meta(layout.published / "night")
+    except InputError:
+        return True
+    except SystemHalt:
+        return False  # damage is not evaded: the default home is opened, and says so
+    return meta is not None and date.fromisoformat(meta["asof"]) > day

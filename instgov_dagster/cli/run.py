@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -130,7 +130,8 @@ def live_command(  # noqa: PLR0913  # the options are the contract
     _execute(plan, is_json=as_json)
 
 
-def _settings(plan: Plan) -> "Settings":
+def _settings(plan: Plan, day: date) -> "Settings":
+    from instgov_dagster.cli.options import choose_home
     from instgov_dagster.loop.platform import DEFAULT_SEED, Settings
 
     if plan.cycles < 1:
@@ -139,13 +140,16 @@ def _settings(plan: Plan) -> "Settings":
         raise InputError(f"--period must be in [0, 3600], was {plan.period}")
     if plan.seed is not None and plan.seed < 0:
         raise InputError(f"--seed must be >= 0, was {plan.seed}")
-    return Settings(
+    market = parse_market(plan.market, plan.bars)
+    seed = DEFAULT_SEED if plan.seed is None else plan.seed
+    asked = Settings(
         home=resolve_home(plan.home),
-        market=parse_market(plan.market, plan.bars),
+        market=market,
         bars=plan.bars.resolve() if plan.bars else None,
-        seed=DEFAULT_SEED if plan.seed is None else plan.seed,
+        seed=seed,
         config_dir=plan.config.resolve() if plan.config else None,
     )
+    return replace(asked, home=choose_home(plan.home, market=market, seed=seed, day=day))
 
 
 def _execute(plan: Plan, *, is_json: bool) -> None:
@@ -155,7 +159,8 @@ def _execute(plan: Plan, *, is_json: bool) -> None:
         from instgov_dagster.cli.summary import collect, print_summary, unreached
         from instgov_dagster.loop.platform import open_platform
 
-        settings, day = _settings(plan), resolve_asof(plan.asof, RealClock().now())
+        day = resolve_asof(plan.asof, RealClock().now())
+        settings = _settings(plan, day)
         fields: dict[str, Any] = dict.fromkeys(_FIELDS)
         try:
             if not plan.is_night:

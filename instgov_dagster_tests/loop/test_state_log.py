@@ -10,13 +10,8 @@ import pytest
 from instgov_dagster.adapters.journal import Journal, append_anchor, read_frames
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.governance.state import cause_of, fold_state, halt_event, unknown_state
-from instgov_dagster.loop.state_log import (
-    StateLog,
-    append_anchored,
-    state_from_frame,
-    state_to_frame,
-    write_events,
-)
+from instgov_dagster.governance.state.rows import state_from_frame, state_to_frame
+from instgov_dagster.loop.state_log import StateLog, append_anchored, write_events
 from instgov_dagster.vocabulary.governance import Chain, SystemState, SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode
 

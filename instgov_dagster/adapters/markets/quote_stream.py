@@ -36,6 +36,7 @@ class SessionSpan:
     cycles: int = number(ge=1)
     period_seconds: float = number(1.0, gt=0)
     seed: int = number(ge=0)
+    first_cycle: int = number(0, ge=0)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -44,7 +45,9 @@ class SessionSpan:
         """Give the virtual instant of a cycle, UTC; the first cycle is 0 and stands at the open."""
         if cycle < 0:
             raise ValueError(f"cycle must be >= 0, was {cycle}")
-        return xnys_open(self.day) + timedelta(seconds=cycle * self.period_seconds)
+        return xnys_open(self.day) + timedelta(
+            seconds=(self.first_cycle + cycle) * self.period_seconds
+        )
 
 
 class QuoteStream(Protocol):

@@ -155,7 +155,7 @@ class Session:
         observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_OPENING)
         trail = last_trail(platform, self._asof)
         self._span = replace(self._span, first_cycle=trail.cycles)
-        self._clock.sleep_until(self._span.instant(0))
+        self._clock.sleep_until(self._span.instant(trail.cycles))
         self._stream = open_quotes(platform, self._snapshot, self._span)
         self._fold = SessionFold(
             self._snapshot,
@@ -209,8 +209,9 @@ class Session:
             heartbeat.write_text(f"{cycle + 1}/{self._span.cycles} cycles", encoding="utf-8")
 
     def _cycle(self, cycle: int, *, is_late: bool) -> None:
-        self._clock.sleep_until(self._span.instant(cycle))
-        quotes = self._stream.quotes_at(cycle)
+        of_day = self._span.first_cycle + cycle
+        self._clock.sleep_until(self._span.instant(of_day))
+        quotes = self._stream.quotes_at(of_day)
         system = self._log.refresh()
         self._settle_resting(quotes, system)
         turn = self._fold.cycle(

@@ -225,9 +225,7 @@ class Session:
             )
         )
         decision = turn.decision
-        receipt = self._append(
-            CYCLE_KIND, turn.table, {**turn.facts, "heads": self._log.head_hashes}
-        )
+        receipt = self._append(CYCLE_KIND, turn.table, turn.facts)
         self._tally.count(decision, n_orders=len(turn.orders))
         if decision.found.causes:
             domain = {cause.reason_code for cause in decision.found.causes}
@@ -357,6 +355,7 @@ class Session:
             "run_id": self._run_id,
             "config_hash": self._platform.config_hash,
             "code_hash": self._platform.code_hash,
+            "heads": self._log.head_hashes,
             **facts,
         }
         receipt = self._chain.append(kind, table, meta)

@@ -84,6 +84,16 @@ def test_the_loop_s_chain_verifies_and_is_anchored_at_its_end(led: Platform) -> 
     assert report.anchored == report.frames > CYCLES
 
 
+def test_every_frame_of_a_session_tells_where_the_other_chains_stood(led: Platform) -> None:
+    heads = {
+        chain.value: verify_chain(led.home.journal_dir, chain.value).head
+        for chain in (Chain.NIGHT, Chain.OPERATOR)
+    }
+    told = [meta["heads"] for kind, meta in frames_of(led) if kind in ("session", "cycle")]
+    assert len(told) == CYCLES + 2
+    assert all({name: row[name] for name in heads} == heads for row in told)  # type: ignore[index,call-overload]  # as written
+
+
 def test_the_projection_holds_what_the_journal_says(led: Platform) -> None:
     with live_store(led.home).reader() as con:
         counts = con.sql(

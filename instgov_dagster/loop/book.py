@@ -10,6 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 QUANTUM = Decimal("0.00000001")
+#: The strategies something belongs to, and the part of each; the parts sum to one.
+Shares = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ class BookChange:
     symbol: str
     quantity: Decimal
     cash_usd: Decimal
-    shares: tuple[tuple[str, float], ...]
+    shares: Shares
 
 
 def fresh_book(nav_usd: float) -> Book:

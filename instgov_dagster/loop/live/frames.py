@@ -9,7 +9,7 @@ from instgov_dagster.adapters.account import OrderOutcome
 from instgov_dagster.adapters.journal import bundle_tables
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import cause_to_dict
-from instgov_dagster.loop.book import Book, book_to_dict
+from instgov_dagster.loop.book import Book, Shares, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.rows import allocations_frame
 from instgov_dagster.vocabulary.audit import Order
@@ -97,6 +97,11 @@ def orders_table(orders: Sequence[Order], reasons: Mapping[str, Sequence[str]]) 
     """Lay out the orders a cycle means to send, before any of them is sent."""
     rows = [_order_row(o, PLANNED, reasons[o.client_order_id]) for o in orders]
     return pa.Table.from_pylist(rows, schema=_ORDER_SCHEMA)
+
+
+def shares_to_plain(shares: Mapping[str, Shares]) -> dict[str, list[list[Any]]]:
+    """Write whose each order is as plain JSON values, by client order id."""
+    return {name: [[who, part] for who, part in pairs] for name, pairs in shares.items()}
 
 
 def cycle_tables(

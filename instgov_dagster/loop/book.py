@@ -10,7 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 QUANTUM = Decimal("0.00000001")
-#: The strategies something belongs to, and the part of each; the parts sum to one.
+
+#: Whose an order is: strategies and the part that belongs to each; the parts sum to one.
 Shares = tuple[tuple[str, float], ...]
 
 

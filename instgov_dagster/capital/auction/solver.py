@@ -40,6 +40,10 @@ class AuctionSolver(Protocol):
         """Solve one instance; a failure is an answer with ``is_solved`` false."""
         ...
 
+    def restart(self) -> None:
+        """Forget all that was kept from earlier solves: the next one starts cold."""
+        ...
+
 
 def unsolved(message: str) -> AuctionSolution:
     """Say that no answer was found, and why."""
@@ -232,6 +236,9 @@ class CvxpySolver:
 
     def __init__(self) -> None:
         self._program: _Program | None = None
+
+    def restart(self) -> None:
+        """Change nothing: every solve starts from nothing, the compiled program is no memory."""
 
     def solve(self, instance: AuctionInstance) -> AuctionSolution:
         """Solve one instance; a solver's failure is an answer with ``is_solved`` false."""

@@ -9,7 +9,7 @@ from instgov_dagster.adapters.account import OrderOutcome
 from instgov_dagster.adapters.journal import bundle_tables
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import cause_to_dict
-from instgov_dagster.loop.book import Book, Shares, book_to_dict
+from instgov_dagster.loop.book import Book, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.rows import allocations_frame
 from instgov_dagster.vocabulary.audit import Order
@@ -99,11 +99,6 @@ def orders_table(orders: Sequence[Order], reasons: Mapping[str, Sequence[str]]) 
     return pa.Table.from_pylist(rows, schema=_ORDER_SCHEMA)
 
 
-def shares_to_plain(shares: Mapping[str, Shares]) -> dict[str, list[list[Any]]]:
-    """Write whose each order is as plain JSON values, by client order id."""
-    return {name: [[who, part] for who, part in pairs] for name, pairs in shares.items()}
-
-
 def cycle_tables(
     decision: CycleDecision, orders: Sequence[Order], reasons: Mapping[str, Sequence[str]]
 ) -> pa.Table:
@@ -130,6 +125,8 @@ def cycle_meta(decision: CycleDecision, book: Book, **facts: Any) -> dict[str, A
         "inputs_hash": decision.inputs_hash,
         "is_late": decision.told.is_late,
         "is_stale": decision.told.is_stale,
+        "is_cold": decision.told.is_cold,
+        "has_target": not decision.found.is_scaled,
         "state": decision.told.system.name.value,
         "causes": [cause_to_dict(cause) for cause in decision.told.system.causes],
         "nav_usd": decision.valued.nav_usd,

@@ -53,6 +53,9 @@ class SessionReport:
     chain_head: str
     frames: int
     snapshot_id: str
+    first_cycle: int
+    told_hash: str | None
+    started_hash: str
     reason_codes: tuple[str, ...]
     recovered: int
     torn: Mapping[str, Any] | None = None

@@ -4,8 +4,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pyarrow as pa
+
 from instgov_dagster.adapters.paper.store import read_account
-from instgov_dagster.loop.book import Book, apply_changes
+from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.loop.book import Book, fresh_book
+from instgov_dagster.loop.live.fold import SessionFold, plain_shares
+from instgov_dagster.loop.live.frames import FILLS_KIND, fills_tables
+from instgov_dagster.loop.live.ledger import SessionLedger
+from instgov_dagster.loop.live.recovery import last_book, last_told, last_trail, last_values
 from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.live.settling.invariants import Invariant, reconcile, require_agreement
 from instgov_dagster.loop.live.settling.leftovers import unplanned_halt
@@ -13,8 +20,8 @@ from instgov_dagster.loop.live.settling.told import Told
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.snapshot import Snapshot
 
-#: Writes one frame of answers: what was answered, the book after it, the frame's own facts.
-Write = Callable[[Routed, Book, Mapping[str, Any]], None]
+#: Writes one frame of the loop's chain.
+Write = Callable[[str, pa.Table, Mapping[str, Any]], object]
 
 
 class Desk(Protocol):
@@ -44,13 +51,14 @@ def hand_over(
     platform: Platform,
     told: Told,
     desk: Desk,
-    book: Book,
-    *,
-    snapshot: Snapshot,
-    may_cancel: bool,
     write: Write,
+    snapshot: Snapshot,
+    *,
+    may_cancel: bool,
 ) -> HandedOver:
     """Settle with the broker what the last leader left, each answer in a frame, then compare.
+
+    The answers belong to the session that broke off: they go on from its state and its day.
 
     Parameters
     ----------
@@ -65,22 +73,54 @@ def hand_over(
         ``RECONCILIATION_UNRESOLVED`` where broker and journal differ, or the broker did what no
         frame planned: that is journalled and held in the book first, for it is what is held.
     """
+    book = last_book(platform) or fresh_book(platform.policy.nav_usd)
+    fold = _fold_of_last(platform, told, book, snapshot)
     recovered = desk.recover(told, may_cancel=may_cancel)
-    book = _taken(recovered, book, told.origin | {"recovered": True}, write)
-    strategies = [view.strategy_id for view in snapshot.strategies]
-    adopted = desk.adopt(told, book, strategies=strategies, symbols=snapshot.symbols)
-    book = _taken(adopted, book, {"session": "", "unplanned": True}, write)
+    _take(recovered, fold, {"recovered": True}, told, write)
+    adopted = desk.adopt(
+        told,
+        fold.book if fold else book,
+        strategies=[view.strategy_id for view in snapshot.strategies],
+        symbols=snapshot.symbols if fold else (),
+    )
+    _take(adopted, fold, {"unplanned": True}, told, write)
     if adopted.outcomes:
         raise unplanned_halt(adopted.outcomes)
     told.follow(platform)
+    book = fold.book if fold else book
     found = reconcile(told, book, read_account(platform.home.paper_account))
     require_agreement(found)
     return HandedOver(book=book, recovered=len(recovered.outcomes), invariants=found)
 
 
-def _taken(routed: Routed, book: Book, facts: Mapping[str, Any], write: Write) -> Book:
+def _fold_of_last(
+    platform: Platform, told: Told, book: Book, snapshot: Snapshot
+) -> SessionFold | None:
+    # The session that decided last, as its frames left it; None where none ever did.
+    if told.session is None or told.day is None:
+        return None
+    flows, values = last_told(platform, "flows") or {}, last_values(platform)
+    return SessionFold(
+        snapshot,
+        platform.policy,
+        session_id=told.session,
+        book=book,
+        state=last_trail(platform, told.day).restore(snapshot),
+        ledger=SessionLedger(snapshot, opening=values, flows=flows),
+        solver=CvxpySolver(),
+    )
+
+
+def _take(
+    routed: Routed,
+    fold: SessionFold | None,
+    facts: Mapping[str, Any],
+    told: Told,
+    write: Write,
+) -> None:
     if not routed.outcomes and not routed.ledger:
-        return book
-    after = apply_changes(book, routed.changes)
-    write(routed, after, facts)
-    return after
+        return
+    meta: dict[str, Any] = {"session": "", **facts, "shares": plain_shares(routed.shares)}
+    if fold is not None and told.day is not None:
+        meta |= {**fold.settle(routed.changes), "asof": told.day.isoformat()}
+    write(FILLS_KIND, fills_tables(routed.outcomes, routed.ledger), meta)

@@ -31,8 +31,6 @@ class Leftover:
     ----------
     shares
         The strategies it belongs to; empty where the frame does not say.
-    session, asof
-        The session that planned it and its day.
     is_resting
         Whether the broker was heard to have taken it.
     n_fills
@@ -41,8 +39,6 @@ class Leftover:
 
     order: Order
     shares: Shares
-    session: str
-    asof: str
     is_resting: bool = False
     n_fills: int = 0
 
@@ -63,6 +59,8 @@ class Told:
         By sequence: the broker's movements of cash.
     leftovers
         By client order id, in the order in which they were planned.
+    session, day
+        The session that decided last, and its day; None where none did.
     at
         How far the chain was read.
     """
@@ -77,20 +75,14 @@ class Told:
     fills: set[FillTerms] = field(default_factory=set)
     entries: dict[int, EntryTerms] = field(default_factory=dict)
     leftovers: dict[str, Leftover] = field(default_factory=dict)
+    session: str | None = None
+    day: date | None = None
     at: Position = field(default_factory=lambda: Position.start(Chain.LOOP.value))
 
     @property
     def last_entry(self) -> int:
         """Sequence of the last movement of cash told, -1 where none was."""
         return max(self.entries, default=-1)
-
-    @property
-    def origin(self) -> dict[str, str]:
-        """The session that left something over, and its day, as facts of a frame."""
-        last = next(reversed(self.leftovers.values()), None)
-        if last is None:
-            return {"session": ""}
-        return {"session": last.session, "asof": last.asof}
 
     def follow(self, platform: Platform) -> None:
         """Read what the chain holds beyond where it was last read to.
@@ -125,6 +117,8 @@ class Told:
         self.opening_cash_usd = self.cash_usd = book_from_dict(meta["book"]).cash_usd
 
     def _plan(self, frame: Frame) -> None:
+        self.session = frame.meta["session"]
+        self.day = date.fromisoformat(frame.meta["asof"])
         shares = frame.meta.get("shares")
         if shares == {}:
             return  # no order stands in the frame: its tables need not be unpacked
@@ -133,10 +127,7 @@ class Told:
             name = row["client_order_id"]
             self.orders[name] = (PLANNED, _terms(row))
             self.leftovers[name] = Leftover(
-                order=_order(row),
-                shares=_shares((shares or {}).get(name, [])),
-                session=frame.meta["session"],
-                asof=frame.meta["asof"],
+                order=_order(row), shares=_shares((shares or {}).get(name, []))
             )
 
     def _fill(self, row: Mapping[str, Any], *, is_today: bool) -> None:
@@ -172,8 +163,6 @@ class Told:
         self.leftovers[name] = Leftover(
             order=_order(row),
             shares=earlier.shares if earlier else _shares(meta["shares"][name]),
-            session=meta["session"],
-            asof=meta["asof"],
             is_resting=True,
             n_fills=sum(fill[0] == name for fill in self.fills),
         )

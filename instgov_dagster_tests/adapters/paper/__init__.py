@@ -1,1 +1,1 @@
-"""Tests of the paper account on disk."""
+"""Tests of the folder of the same name."""

@@ -141,6 +141,11 @@ class Home:
         return self.root / "live.lease"
 
     @property
+    def paper_account(self) -> Path:
+        """The paper broker's own record of orders, fills and cash."""
+        return self.root / "paper" / "account.sqlite"
+
+    @property
     def heartbeat(self) -> Path:
         """Written by the leader each cycle: how many cycles are done; its age is the heartbeat."""
         return self.root / "heartbeat"

@@ -48,6 +48,7 @@ PARENTS = {
     "live_decisions": {"published_snapshot"},
     "portfolio": {"published_snapshot"},
     "audit_chain": {"decision_journal"},
+    "reconciliation": {"decision_journal", "audit_chain"},
 }
 GROUPS = {
     "bars": [
@@ -60,7 +61,7 @@ GROUPS = {
     ],
     "governance": [
         "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
-        "published_snapshot", "strategy_lifecycle",
+        "published_snapshot", "reconciliation", "strategy_lifecycle",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -94,6 +95,7 @@ BLOCKING = {
     "live_decisions": {"every_cycle_decides_every_symbol"},
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},
+    "reconciliation": {"cash_agree", "fills_agree", "orders_agree", "positions_agree"},
 }  # fmt: skip
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
@@ -102,10 +104,11 @@ WARNING = {
     "stress_scenarios": {"stress_set_is_present"},
 }
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
+AFTER = {"audit_chain", "reconciliation"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - {"audit_chain"},
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER,
     "governed_live_loop": LIVE,
-    "after_session": {"audit_chain"},
+    "after_session": AFTER,
 }
 
 

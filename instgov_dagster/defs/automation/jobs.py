@@ -25,7 +25,7 @@ NIGHT_ASSETS = (
     "published_snapshot",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
-AFTER_ASSETS = ("audit_chain",)
+AFTER_ASSETS = ("audit_chain", "reconciliation")
 
 nightly_ingestion = dg.define_asset_job(
     "nightly_ingestion",
@@ -46,5 +46,5 @@ after_session = dg.define_asset_job(
     "after_session",
     selection=dg.AssetSelection.assets(*AFTER_ASSETS),
     executor_def=dg.in_process_executor,
-    description="What follows a session: the chains are walked again against their anchors.",
+    description="What follows a session: chains against anchors, broker against journal.",
 )

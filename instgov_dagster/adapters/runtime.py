@@ -101,6 +101,11 @@ class Home:
         return self.root / "live.duckdb"
 
     @property
+    def projection_lock(self) -> Path:
+        """Held by whoever writes the projection."""
+        return self.root / "projection.lock"
+
+    @property
     def journal_dir(self) -> Path:
         """The hash-chained journals, one folder a chain."""
         return self.root / "journal"

@@ -170,6 +170,14 @@ def test_every_job_runs_exactly_its_assets_and_all_their_checks(location: dg.Def
         assert checked == {(asset, check) for asset in assets for check in wanted[asset]}
 
 
+def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Definitions) -> None:
+    told = {job.name for job in location.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert told == set(JOBS) | {"rebuild_projection"}
+    job = location.resolve_job_def("rebuild_projection")
+    assert not job.asset_layer.executable_asset_keys
+    assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
+
+
 def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
     location: dg.Definitions,
 ) -> None:

@@ -1,6 +1,8 @@
-"""The jobs: the night, the live session, what follows a session; each in one process."""
+"""The jobs: the night, the live session, what follows it, the projection; one process each."""
 
 import dagster as dg
+
+from instgov_dagster.defs.automation.projection import rebuilt_projection
 
 #: Runs that carry this tag are limited by the instance: a leader and a warm standby.
 LIVE_SESSION_TAG = "instgov/live_session"
@@ -48,3 +50,12 @@ after_session = dg.define_asset_job(
     executor_def=dg.in_process_executor,
     description="What follows a session: chains against anchors, broker against journal.",
 )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="The projection thrown away and made again from the journal, beside the old one.",
+)
+def rebuild_projection() -> None:
+    """Rebuild live.duckdb; a loop that runs meanwhile is not disturbed."""
+    rebuilt_projection()

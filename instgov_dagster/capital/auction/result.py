@@ -19,7 +19,10 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 #: The fields of one output, which are columns of the frame.
 OUTPUT_FIELDS: Final = tuple(field.name for field in fields(CapitalAuctionOutput))
 
-#: What the frame holds beside the outputs' fields.
+#: What the frame holds beside the outputs' fields. The numbers beside a bid's codes: the price of
+#: its next unit in basis points, split into tail, scarce caps and trading costs, `priced_out_bps`
+#: by which its value fell short of that price, its own cap, and the least that is left of any cap
+#: it stands under.
 RESULT_SCHEMA: Final = pl.Schema(
     {
         "symbol": pl.String(),
@@ -44,6 +47,10 @@ RESULT_SCHEMA: Final = pl.Schema(
         "veto_reason": pl.String(),
         "priced_out_bps": pl.Float64(),
         "cap_weight": pl.Float64(),
+        "cap_headroom": pl.Float64(),
+        "tail_charge_bps": pl.Float64(),
+        "cap_charge_bps": pl.Float64(),
+        "cost_charge_bps": pl.Float64(),
     }
 )
 

@@ -10,6 +10,7 @@ from instgov_dagster.capital.auction.certificate import (
     check_weights,
     objective_value,
     repair_tail,
+    scale_into_limits,
     upper_bound,
 )
 from instgov_dagster.capital.auction.explain import (
@@ -29,7 +30,6 @@ from instgov_dagster.capital.auction.instance import (
 from instgov_dagster.capital.auction.result import AuctionResult, Certificate
 from instgov_dagster.capital.auction.solver import AuctionSolution, AuctionSolver
 from instgov_dagster.capital.auction.values import AdjustedValues
-from instgov_dagster.capital.cvar import book_losses, cvar
 from instgov_dagster.vocabulary.capital import AuctionStatus
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -101,16 +101,47 @@ def run_auction(
 def quantise_weights(
     instance: AuctionInstance, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Round weights down to the quantum; a bid that does not trade keeps its weight bit by bit.
+    """Round weights to the quantum; a bid at its cap or that does not trade stays bit by bit.
 
-    Rounding down never breaks a cap. What is within a thousandth below a step is on the step, so
-    that two solves of one instance agree.
+    Weights are rounded down, which never breaks a cap; where that leaves steps of a full group
+    unused, the bids that lost most get a step back. What is within a thousandth below a step is on
+    the step, so that two solves of one instance agree.
     """
     policy = instance.policy
     steps = round(1.0 / policy.weight_quantum)
-    floored = np.floor(np.maximum(weights, 0.0) * steps + policy.quantum_slack) / steps
+    scaled = np.maximum(weights, 0.0) * steps
+    floored = np.floor(scaled + policy.quantum_slack)
+    lost = np.round((scaled - floored) / policy.quantum_slack)
+    is_full = np.abs(weights - instance.caps) <= policy.feasibility_tolerance
     is_kept = np.abs(weights - instance.held) <= policy.feasibility_tolerance
-    rounded: NDArray[np.float64] = np.where(is_kept, instance.held, floored)
+    rounded = np.where(is_kept, instance.held, np.where(is_full, instance.caps, floored / steps))
+    lost[is_full | is_kept] = 0.0
+    return _give_back(instance, weights, rounded, lost)
+
+
+def _give_back(
+    instance: AuctionInstance,
+    exact: NDArray[np.float64],
+    rounded: NDArray[np.float64],
+    lost: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    # Largest remainders (Hamilton): one step each, while every cap above the bid has room for it.
+    pairs, step = instance.membership, instance.policy.weight_quantum
+    slack = instance.group_caps - pairs.sums(rounded)
+    was_full = instance.group_caps - pairs.sums(exact) <= step * instance.policy.quantum_slack
+    wanting = np.flatnonzero(pairs.touched(was_full) & (lost > 0.0))
+    if not wanting.size:
+        return rounded
+    tolerance = instance.policy.feasibility_tolerance
+    room = instance.buy_limits - instance.net(rounded) + instance.net_held
+    groups_of = pairs.groups_of(wanting)
+    for j in sorted(wanting.tolist(), key=lambda j: (-lost[j], instance.bid_ids[j])):
+        i, above = instance.symbol_of[j], groups_of[j]
+        least = min(float(slack[above].min()), room[i], instance.caps[j] - rounded[j])
+        if least >= step - tolerance:
+            rounded[j] = round((rounded[j] + step) / step) * step
+            slack[above] -= step
+            room[i] -= step
     return rounded
 
 
@@ -237,21 +268,9 @@ def _no_trade(instance: AuctionInstance, message: str, codes: tuple[ReasonCode, 
 def _scale_into_limits(
     instance: AuctionInstance, previous: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    # One factor for all bids; CVaR and gross are both proportional to it.
     if not (np.isfinite(previous) & (previous >= 0.0)).all():
         return None
-    clipped = np.minimum(previous, instance.caps)
-    gross = instance.membership.astype(np.float64) @ clipped
-    ratios = np.divide(
-        instance.group_caps, gross, out=np.ones_like(gross), where=gross > instance.group_caps
-    )
-    factor = float(ratios.min(initial=1.0))
-    for tail in instance.tails:
-        losses = book_losses(tail.returns, instance.net(clipped))
-        value = cvar(losses, confidence_level=instance.confidence_level)
-        if value > tail.limit:
-            factor = min(factor, tail.limit / value)
-    return quantise_weights(instance, clipped * factor)
+    return quantise_weights(instance, scale_into_limits(instance, previous))
 
 
 def _conclude(instance: AuctionInstance, values: AdjustedValues, answer: _Answer) -> AuctionResult:

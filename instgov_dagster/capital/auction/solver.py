@@ -7,7 +7,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.auction.instance import AuctionInstance, chord_grid, chord_nodes
+from instgov_dagster.capital.auction.instance import (
+    AuctionInstance,
+    Incidence,
+    chord_grid,
+    chord_nodes,
+)
 
 # Measured on 112 bids, 56 symbols and 1255 scenarios: HiGHS's own scaling spreads the scenario
 # rows and takes four times the pivots; presolve finds nothing and costs a third of the time.
@@ -38,6 +43,13 @@ class AuctionSolver(Protocol):
 
     def solve(self, instance: AuctionInstance) -> AuctionSolution:
         """Solve one instance; a failure is an answer with ``is_solved`` false."""
+        ...
+
+    def restart(self) -> None:
+        """Forget all retained state: the next solve starts cold.
+
+        The same sequence of restarts and solves gives the same answers bit for bit.
+        """
         ...
 
 
@@ -88,7 +100,7 @@ class _Program:
         sold = cp.Variable(n_symbols, nonneg=True)
         forced = cp.Variable(n_symbols, nonneg=True)
         filled = cp.Variable((n_symbols, n_chords), bounds=[0.0, 1.0])
-        self.group_rows = (instance.membership.astype(np.float64) @ self.weights) <= self.group_caps
+        self.group_rows = (instance.membership.to_rows().astype(np.float64) @ self.weights) <= self.group_caps
         rows: list[Any] = [
             self.group_rows,
             self.weights <= self.caps,
@@ -123,7 +135,7 @@ class _Program:
             and mine.policy == theirs.policy
             and mine.confidence_level == theirs.confidence_level
             and np.array_equal(mine.symbol_of, theirs.symbol_of)
-            and np.array_equal(mine.membership, theirs.membership)
+            and mine.membership.equals(theirs.membership)
             and len(mine.tails) == len(theirs.tails)
             and all(
                 a.returns is b.returns or np.array_equal(a.returns, b.returns)
@@ -140,7 +152,7 @@ class _Program:
         self.net_held.value = instance.net(instance.held)
         self.half_spread.value = instance.half_spread
         self.chord_widths.value = np.outer(reach, np.diff(grid))
-        self.chord_costs.value = np.diff(chord_nodes(instance), axis=1)
+        self.chord_costs.value = np.diff(chord_nodes(instance, np.arange(len(instance.symbols))), axis=1)
         self.buy_limits.value = instance.buy_limits
         self.sell_limits.value = instance.sell_limits
         self.hurdle.value = instance.hurdle
@@ -200,7 +212,7 @@ def _reorder(instance: AuctionInstance, order: list[int]) -> AuctionInstance:
         caps=instance.caps[order],
         cap_codes=tuple(instance.cap_codes[j] for j in order),
         block_codes=tuple(instance.block_codes[j] for j in order),
-        membership=instance.membership[:, order],
+        membership=Incidence.from_rows(instance.membership.to_rows()[:, order]),
     )
 
 
@@ -233,10 +245,14 @@ class CvxpySolver:
     def __init__(self) -> None:
         self._program: _Program | None = None
 
+    def restart(self) -> None:
+        """Forget the compiled program."""
+        self._program = None
+
     def solve(self, instance: AuctionInstance) -> AuctionSolution:
         """Solve one instance; a solver's failure is an answer with ``is_solved`` false."""
         if not instance.bid_ids:
-            return _empty(instance)
+            return empty_solution(instance)
         order = sorted(range(len(instance.bid_ids)), key=instance.bid_ids.__getitem__)
         solution = self._solve(_reorder(instance, order))
         if not solution.is_solved:
@@ -289,7 +305,7 @@ def _run(problem: Any, instance: AuctionInstance) -> str:
     return str(problem.status)
 
 
-def _empty(instance: AuctionInstance) -> AuctionSolution:
+def empty_solution(instance: AuctionInstance) -> AuctionSolution:
     return AuctionSolution(
         is_solved=True,
         weights=np.zeros(0),

@@ -121,6 +121,11 @@ class Home:
         return self.root / "runtime" / "raw"
 
     @property
+    def pinned(self) -> Path:
+        """The published nights that sessions stood on, kept for good: what a replay stands on."""
+        return self.root / "runtime" / "snapshots"
+
+    @property
     def dagster(self) -> Path:
         """The Dagster instance's folders."""
         return self.root / "dagster"

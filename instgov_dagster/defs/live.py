@@ -119,6 +119,19 @@ def last_session(platform: PlatformResource) -> Mapping[str, Any]:
     return summary
 
 
+@rule("decision_journal")
+def state_continuity(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Each session starts, bit by bit, with the state its predecessor of the day left (3.4)."""
+    told = last_session(platform)
+    return verdict(
+        passed=told["told_hash"] in (None, told["started_hash"]),
+        session_id=told["session_id"],
+        first_cycle=told["first_cycle"],
+        told_hash=told["told_hash"],
+        started_hash=told["started_hash"],
+    )
+
+
 @rule("live_decisions")
 def every_cycle_decides_every_symbol(platform: PlatformResource) -> dg.AssetCheckResult:
     """Every cycle of the last session decided every symbol of the universe once (3.5)."""

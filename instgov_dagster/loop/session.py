@@ -20,39 +20,30 @@ from instgov_dagster.adapters.runtime import (
     replace_durably,
     require_free_space,
 )
+from instgov_dagster.adapters.store.pinned import pin_snapshot
 from instgov_dagster.adapters.store.projector import project
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
+from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.proof import mint_approved_order
-from instgov_dagster.loop.book import (
-    apply_changes,
-    book_to_dict,
-    fresh_book,
-)
-from instgov_dagster.loop.cycle import CycleDecision, decide, opening_state
-from instgov_dagster.loop.live.frames import (
-    CYCLE_KIND,
-    FILLS_KIND,
-    SESSION_KIND,
-    cycle_meta,
-    cycle_tables,
-    fills_tables,
-)
+from instgov_dagster.loop.book import book_to_dict, fresh_book
+from instgov_dagster.loop.live.continuity import STATE_HASH
+from instgov_dagster.loop.live.fold import CycleInputs, SessionFold, Turn, plain_shares
+from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND, fills_tables
 from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.ledger import SessionLedger
 from instgov_dagster.loop.live.opening import open_quotes, open_snapshot, verify_snapshot
-from instgov_dagster.loop.live.orders import plan_to_orders, transfer_changes
 from instgov_dagster.loop.live.reconciliation import (
     fold_account,
     require_reconciled,
     require_sound_chains,
 )
-from instgov_dagster.loop.live.recovery import last_book, last_told, last_values
+from instgov_dagster.loop.live.recovery import last_book, last_told, last_trail, last_values
 from instgov_dagster.loop.live.report import SessionReport, Tally
-from instgov_dagster.loop.live.router import Routed, Router, Shares, market_views
+from instgov_dagster.loop.live.router import Routed, Router, market_views
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.state_log import observe
-from instgov_dagster.vocabulary.audit import AppendReceipt, Order
+from instgov_dagster.vocabulary.audit import AppendReceipt
 from instgov_dagster.vocabulary.errors import InstgovError, SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -137,7 +128,6 @@ class Session:
         self._run_id = run_id
         self._log = platform.state_log()
         self._tally = Tally()
-        self._solver = CvxpySolver()
         self._key = secrets.token_bytes(32)
         self._impact_bps: dict[str, float] = {}
         self.journal: Journal | None = None
@@ -156,33 +146,51 @@ class Session:
         require_sound_chains(platform)
         self._snapshot = open_snapshot(platform, self._asof)
         self._verified_at = platform.now()
-        self._book = last_book(platform) or fresh_book(platform.policy.nav_usd)
+        pin_snapshot(platform.home, self._snapshot.snapshot_id)
+        book = last_book(platform) or fresh_book(platform.policy.nav_usd)
         account = fold_account(platform, self._asof)
-        require_reconciled(account, self._book)
-        self._router = Router(account.broker_state(self._asof, self._book), key=self._key)
-        self._opening_values = last_values(platform)
-        self._ledger = SessionLedger(
-            self._snapshot, opening=last_values(platform), flows=last_told(platform, "flows") or {}
-        )
+        require_reconciled(account, book)
+        self._router = Router(account.broker_state(self._asof, book), key=self._key)
         # Everything above held: conditions an earlier session stopped on are over.
         observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_OPENING)
+        trail = last_trail(platform, self._asof)
+        self._span = replace(self._span, first_cycle=trail.cycles)
+        self._clock.sleep_until(self._span.instant(0))
         self._stream = open_quotes(platform, self._snapshot, self._span)
-        symbols = self._snapshot.symbols
-        traded = np.array([account.traded_usd.get(symbol, 0.0) for symbol in symbols])
-        self._state = replace(opening_state(self._snapshot), traded_usd=traded)
-        self.session_id = f"live-{self._asof.isoformat()}-{self._chain.sequence + 1:08d}"
+        self._fold = SessionFold(
+            self._snapshot,
+            platform.policy,
+            session_id=f"live-{self._asof.isoformat()}-{self._chain.sequence + 1:08d}",
+            book=book,
+            state=trail.restore(self._snapshot),
+            ledger=SessionLedger(
+                self._snapshot,
+                opening=last_values(platform),
+                flows=last_told(platform, "flows") or {},
+            ),
+            solver=HotSolver(),
+        )
+        self._continues = {
+            "first_cycle": trail.cycles,
+            "told_hash": trail.told_hash,
+            "started_hash": self._fold.facts()[STATE_HASH],
+        }
         self._append(SESSION_KIND, NO_ROWS, self._started())
 
     def _started(self) -> dict[str, Any]:
         return {
             "event": "started",
+            "session": self._fold.session_id,
+            **self._continues,
+            "policy_hash": sha256_of(self._platform.policy),
+            **self._fold.facts(),
             "reason_codes": [ReasonCode.SESSION_STARTED.value],
             "snapshot_id": self._snapshot.snapshot_id,
             "period_seconds": self._span.period_seconds,
             "cycles": self._span.cycles,
             "seed": self._span.seed,
             "market": self._platform.settings.market.value,
-            "book": book_to_dict(self._book),
+            "book": book_to_dict(self._fold.book),
         }
 
     def lead(self, period_seconds: float) -> None:
@@ -201,49 +209,32 @@ class Session:
             heartbeat.write_text(f"{cycle + 1}/{self._span.cycles} cycles", encoding="utf-8")
 
     def _cycle(self, cycle: int, *, is_late: bool) -> None:
-        policy = self._platform.policy
         self._clock.sleep_until(self._span.instant(cycle))
         quotes = self._stream.quotes_at(cycle)
         system = self._log.refresh()
         self._settle_resting(quotes, system)
-        cycle_id = f"{self.session_id}-{cycle:06d}"
-        state = replace(
-            self._state,
-            cycle_id=cycle_id,
-            timestamp=self._clock.now(),
-            system=system,
-            is_late=is_late,
-            is_stale=self._is_stale(),
+        turn = self._fold.cycle(
+            CycleInputs(
+                number=cycle,
+                timestamp=self._clock.now(),
+                quotes=quotes,
+                system=system,
+                is_late=is_late,
+                is_stale=self._is_stale(),
+            )
         )
-        decision, self._state = decide(
-            self._snapshot, quotes, self._book, state, policy, solver=self._solver
-        )
-        passed = transfer_changes(decision)
-        self._book = apply_changes(self._book.with_peak(decision.valued.nav_usd), passed)
-        self._ledger.count_changes(passed)
-        self._ledger.count_gross(decision.valued.weights)
-        orders, shares = plan_to_orders(decision, self._book)
-        reasons = {name: [ReasonCode.ORDER_SENT.value] for name in shares}
+        decision = turn.decision
         receipt = self._append(
-            CYCLE_KIND,
-            cycle_tables(decision, orders, reasons),
-            cycle_meta(
-                decision,
-                self._book,
-                heads=self._log.head_hashes,
-                session=self.session_id,
-                n_transfers=len(passed) // 2,
-                flows=self._ledger.flows,
-            ),
+            CYCLE_KIND, turn.table, {**turn.facts, "heads": self._log.head_hashes}
         )
-        self._tally.count(decision, n_orders=len(orders))
+        self._tally.count(decision, n_orders=len(turn.orders))
         if decision.found.causes:
             domain = {cause.reason_code for cause in decision.found.causes}
             observe(
                 self._platform.home, self._chain, self._log, decision.found.causes, domain=domain
             )
-        if orders:
-            self._send(decision, orders, shares, receipt)
+        if turn.orders:
+            self._send(turn, receipt)
 
     def _is_stale(self) -> bool:
         # Verified again every so often; what was not, in time, is not stood on (roadmap 3.3).
@@ -267,13 +258,8 @@ class Session:
             self._book_outcomes(self._router.match(self._views(quotes)))
         self._book_outcomes(self._router.withdraw())
 
-    def _send(
-        self,
-        decision: CycleDecision,
-        orders: tuple[Order, ...],
-        shares: Mapping[str, Shares],
-        receipt: AppendReceipt,
-    ) -> None:
+    def _send(self, turn: Turn, receipt: AppendReceipt) -> None:
+        decision = turn.decision
         approved = [
             mint_approved_order(
                 order,
@@ -282,13 +268,13 @@ class Session:
                 cycle_id=decision.cycle_id,
                 key=self._key,
             )
-            for order in orders
+            for order in turn.orders
         ]
         self._impact_bps = {
             order.symbol: order.impact.temporary_impact_bps + order.impact.permanent_impact_bps
             for order in decision.orders
         }
-        self._book_outcomes(self._router.send(approved, self._views(decision.quotes), shares))
+        self._book_outcomes(self._router.send(approved, self._views(decision.quotes), turn.shares))
 
     def _views(self, quotes: Quotes) -> dict[str, MarketView]:
         policy = self._platform.policy
@@ -312,21 +298,14 @@ class Session:
             raise routed.halt
 
     def _journal_outcomes(self, routed: Routed) -> None:
-        self._book = apply_changes(self._book, routed.changes)
         self._tally.fills += routed.n_fills
-        traded = self._state.traded_usd + self._ledger.count_changes(routed.changes)
-        self._state = replace(self._state, traded_usd=traded)
+        facts = self._fold.settle(routed.changes)
         self._append(
             FILLS_KIND,
             fills_tables(routed.outcomes, routed.ledger),
-            {
-                "session": self.session_id,
-                "flows": self._ledger.flows,
-                "shares": {name: [list(pair) for pair in s] for name, s in routed.shares.items()},
-                "book": book_to_dict(self._book),
-            },
+            {**facts, "shares": plain_shares(routed.shares)},
         )
-        require_reconciled(self._router.account(), self._book)
+        require_reconciled(self._router.account(), self._fold.book)
 
     def close(self) -> SessionReport:
         """Withdraw what rests, say that the session ended, anchor, publish and report."""
@@ -334,17 +313,18 @@ class Session:
         self._book_outcomes(self._router.withdraw())
         observe(self._platform.home, self._chain, self._log, (), domain=_PROVED_BY_ENDING)
         last = self._tally.last
-        results = self._ledger.results(self._book, last.valued, policy) if last else ()
+        results = self._fold.results(last) if last else ()
         self._append(
             SESSION_KIND,
             NO_ROWS,
             {
                 "event": "ended",
                 "reason_codes": [ReasonCode.SESSION_ENDED.value],
-                "session": self.session_id,
+                "session": self._fold.session_id,
+                **self._fold.facts(),
                 "flows": {},
                 "results": [asdict(row) for row in results],
-                "book": book_to_dict(self._book),
+                "book": book_to_dict(self._fold.book),
             },
         )
         append_anchor(self._platform.home.anchors, self._chain.anchor())
@@ -356,7 +336,7 @@ class Session:
             keep=policy.loop.published_snapshots,
         )
         report = self._tally.report(
-            session_id=self.session_id,
+            session_id=self._fold.session_id,
             run_id=self._run_id,
             state=self._log.refresh(),
             asof=self._asof.isoformat(),
@@ -364,6 +344,7 @@ class Session:
             chain_head=self._chain.head,
             frames=self._chain.sequence,
             snapshot_id=self._snapshot.snapshot_id,
+            **self._continues,
         )
         body = json.dumps(report.to_dict(), sort_keys=True, allow_nan=False).encode()
         replace_durably(self._platform.home.published / SUMMARY_FILE, body)

@@ -257,6 +257,10 @@ _GOVERNANCE = {
     "CODE_HASH_MISMATCH": (_STOP, "The code differs from the one the night was built on."),
     "PHASE_ORDER_VIOLATED": (_STOP, "A step ran without the stamps of the steps before it."),
     "PHASE_STAMPED": (_INFO, "The step ran after all the steps it stands on."),
+    "STATE_NOT_CONTINUED": (
+        _STOP,
+        "A session restored another state than the one its predecessor of the day left.",
+    ),
     "RECONCILIATION_UNRESOLVED": (
         _STOP,
         "The broker's book and ours differ and the difference is unexplained.",

@@ -90,6 +90,7 @@ BLOCKING = {
         "every_decision_has_a_reason", "every_symbol_is_decided", "nothing_vetoed_is_executed",
     },
     "published_snapshot": {"snapshot_verifies"},
+    "decision_journal": {"state_continuity"},
     "live_decisions": {"every_cycle_decides_every_symbol"},
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},

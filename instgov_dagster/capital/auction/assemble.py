@@ -196,7 +196,7 @@ def _groups(
     listed = _Groups()
     listed.add(ReasonCode.BUDGET_BINDS, ["budget"], np.zeros(len(bids), np.intp), [terms.budget])
     names, of_strategy = np.unique(bids.strategy_id, return_inverse=True)
-    gross = np.bincount(of_strategy, weights=held, minlength=names.size)
+    gross = np.bincount(of_strategy, weights=held, minlength=names.size).astype(np.float64)
     caps = _strategy_caps(names.tolist(), gross, terms, policy)
     listed.add(ReasonCode.STAGE_CAP_BINDS, names.tolist(), of_strategy, caps)
     name_caps = [policy.name_cap] * len(symbols)

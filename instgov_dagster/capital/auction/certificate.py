@@ -81,9 +81,7 @@ def _check_tails(instance: AuctionInstance, net: NDArray[np.float64]) -> list[Vi
         key = id(measure.returns)  # measures share a matrix where one is a multiple of another
         if key not in taken:
             taken[key] = (
-                cvar(
-                    book_losses(measure.returns, net), confidence_level=instance.confidence_level
-                )
+                cvar(book_losses(measure.returns, net), confidence_level=instance.confidence_level)
                 if measure.is_finite
                 else np.nan
             )
@@ -205,7 +203,7 @@ def repair_tail(
         room = np.where(weights > 0.0, most - weights, 0.0)
         if float(room.sum()) < missing:
             room = most - weights
-        weights = weights + room * (missing / float(room.sum()))
+        weights += room * (missing / float(room.sum()))
     return weights
 
 

@@ -106,9 +106,7 @@ def _stand(instance: AuctionInstance, weights: NDArray[np.float64], prices: Pric
     )
 
 
-def _rising(
-    instance: AuctionInstance, tail: Tail, net: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _rising(instance: AuctionInstance, tail: Tail, net: NDArray[np.float64]) -> NDArray[np.float64]:
     # The CVaR of the next unit of each symbol; on an empty book that is the symbol's own.
     level = instance.confidence_level
     if not net.any():

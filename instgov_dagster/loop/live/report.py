@@ -36,6 +36,9 @@ class SessionReport:
     chain_head: str
     frames: int
     snapshot_id: str
+    first_cycle: int
+    told_hash: str | None
+    started_hash: str
     measures: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,12 +13,10 @@ from instgov_dagster.adapters.broker import PaperBroker
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.governance.proof import require_approved
-from instgov_dagster.loop.book import BookChange
+from instgov_dagster.loop.book import BookChange, Shares
 from instgov_dagster.loop.live.reconciliation import Account
 from instgov_dagster.vocabulary.audit import ApprovedOrder
 from instgov_dagster.vocabulary.errors import SystemHalt
-
-Shares = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

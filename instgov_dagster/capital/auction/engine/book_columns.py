@@ -22,9 +22,7 @@ class BookColumns:
         self._lp = lp
         self._structure = structure
         n_symbols = structure.n_symbols
-        self.group_rows: Places = lp.add_rows(
-            np.zeros(structure.row_groups.size), Entries.none()
-        )
+        self.group_rows: Places = lp.add_rows(np.zeros(structure.row_groups.size), Entries.none())
         #: Symbols in the program, in the order they entered, and the columns of their nets.
         self.symbols: Places = np.zeros(0, np.intp)
         self.net_cols: Places = np.zeros(0, np.intp)
@@ -49,9 +47,7 @@ class BookColumns:
         trade_rows = lp.add_rows(np.zeros(n), Entries.none(), lower=np.zeros(n))
         sums = np.flatnonzero(is_split)
         sum_rows = np.full(n, -1)
-        sum_rows[sums] = lp.add_rows(
-            np.zeros(sums.size), Entries.none(), lower=np.zeros(sums.size)
-        )
+        sum_rows[sums] = lp.add_rows(np.zeros(sums.size), Entries.none(), lower=np.zeros(sums.size))
         split, alone = bids[is_split[owner]], bids[~is_split[owner]]
         net_parts = [
             Entries(new=new, old=trade_rows, value=np.ones(n)),
@@ -134,9 +130,7 @@ class BookColumns:
         cols = np.concatenate([self._bid_cols[bids], self._piece_cols[is_in]])
         lp.set_costs(cols, np.concatenate([-terms.values[bids], costs[is_in]]))
         most = np.minimum(terms.bounds[self.symbols], self._own_caps(terms))
-        cols = np.concatenate(
-            [self.net_cols, self._bid_cols[self._split], self._piece_cols[is_in]]
-        )
+        cols = np.concatenate([self.net_cols, self._bid_cols[self._split], self._piece_cols[is_in]])
         upper = np.concatenate([most, terms.caps[self._split], widths[is_in]])
         lp.set_bounds(cols, np.zeros(cols.size), upper)
         held = terms.instance.net_held[self.symbols]

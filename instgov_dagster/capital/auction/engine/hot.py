@@ -136,7 +136,8 @@ class HotAuction:
         best = best_worth(structure, terms, self._worth(terms))
         entering = self._entering(terms, best)
         weights = columns.weights(terms)
-        self.net = np.bincount(structure.symbol_of, weights=weights, minlength=structure.n_symbols)
+        net = np.bincount(structure.symbol_of, weights=weights, minlength=structure.n_symbols)
+        self.net = net.astype(np.float64)
         is_violated = self._tighten(terms)
         columns.add(entering, self._tails)
         if entering.size:

@@ -106,9 +106,7 @@ class HotLp:
         n = upper.size
         least = np.full(n, -UNBOUNDED) if lower is None else lower * self._weight
         starts, cols, values = entries.compress(n)
-        self._highs.addRows(
-            n, least, upper * self._weight, values.size, starts, cols, values
-        )
+        self._highs.addRows(n, least, upper * self._weight, values.size, starts, cols, values)
         self.n_rows += n
         return np.arange(self.n_rows - n, self.n_rows)
 

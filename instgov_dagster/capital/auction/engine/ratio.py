@@ -84,9 +84,7 @@ class RatioProgram:
         guess[first] = ratio[first] / risk[first]
         self._add(first)
         losses = self._tail.losses(guess / max(float(guess.sum()), 1e-300))
-        self._tail.open(
-            self._lp, losses, self._symbols, self._cols, band=self._policy.engine_band
-        )
+        self._tail.open(self._lp, losses, self._symbols, self._cols, band=self._policy.engine_band)
         self._tail.set_terms(self._lp, limit=1.0, hurdle=0.0)
 
     def _add(self, symbols: Places) -> None:

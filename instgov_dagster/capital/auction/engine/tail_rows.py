@@ -49,9 +49,7 @@ class TailRows:
         losses: Floats = -(self._by_column[:, held] @ net[held])
         return losses
 
-    def open(
-        self, lp: HotLp, losses: Floats, symbols: Places, cols: Places, *, band: int
-    ) -> None:
+    def open(self, lp: HotLp, losses: Floats, symbols: Places, cols: Places, *, band: int) -> None:
         """Put the tail into the program, guessing from losses which scenarios are in it.
 
         Parameters

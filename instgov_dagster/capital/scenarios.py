@@ -51,7 +51,7 @@ class ScenarioMeasure:
         NaN where a return of the symbol is not finite.
         """
         if confidence_level not in self._alone:
-            is_known: list[bool] = np.isfinite(self.returns).all(axis=0).tolist()
+            is_known = np.isfinite(self.returns.sum(axis=0)).tolist()
             self._alone[confidence_level] = np.array(
                 [
                     cvar(-self.returns[:, i], confidence_level=confidence_level) if ok else np.nan

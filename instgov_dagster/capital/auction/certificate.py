@@ -191,7 +191,7 @@ def repair_tail(
     """
     n_scenarios = tail.returns.shape[0]
     mass = (1.0 - confidence_level) * n_scenarios
-    weights = np.where(np.isfinite(raw), np.maximum(raw, 0.0), 0.0)
+    weights: NDArray[np.float64] = np.where(np.isfinite(raw), np.maximum(raw, 0.0), 0.0)
     total = max(float(weights.sum()), tail.hurdle)
     if total <= 0.0:
         return np.zeros(n_scenarios)

@@ -37,7 +37,7 @@ _SIMPLEX: Final[MappingProxyType[str, Any]] = MappingProxyType(
 )
 # An interior point is asked for as much as it can give: its default of 1e-8 is seen in 1e-9.
 _INTERIOR: Final[MappingProxyType[str, Any]] = MappingProxyType(
-    {"tol_gap_abs": 1e-12, "tol_gap_rel": 1e-12, "tol_feas": 1e-12}
+    {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
 )
 _FOUND: Final = ("optimal", "optimal_inaccurate")
 

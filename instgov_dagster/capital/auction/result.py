@@ -77,12 +77,14 @@ class Certificate:
 
     ``tails`` holds, for each scenario matrix, pairs of scenario number and tail weight;
     ``group_prices`` pairs of group number and price. ``objective`` is the value of the weights,
-    ``upper_bound`` what no feasible weights exceed, ``gap`` the difference.
+    ``upper_bound`` what no feasible weights exceed, ``gap`` the difference, of which
+    ``rounding`` was made by rounding the weights to their quantum.
     """
 
     objective: float
     upper_bound: float
     gap: float
+    rounding: float
     tails: tuple[tuple[tuple[int, float], ...], ...]
     group_prices: tuple[tuple[int, float], ...]
 
@@ -234,6 +236,7 @@ class AuctionResult:
                 "objective": proof.objective,
                 "upper_bound": proof.upper_bound,
                 "gap": proof.gap,
+                "rounding": proof.rounding,
                 "tails": proof.tails,
                 "group_prices": proof.group_prices,
             },
@@ -269,6 +272,7 @@ class AuctionResult:
                 objective=proof["objective"],
                 upper_bound=proof["upper_bound"],
                 gap=proof["gap"],
+                rounding=proof["rounding"],
                 tails=tuple(tuple((s, q) for s, q in tail) for tail in proof["tails"]),
                 group_prices=tuple((g, y) for g, y in proof["group_prices"]),
             ),

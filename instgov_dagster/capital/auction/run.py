@@ -12,6 +12,7 @@ from instgov_dagster.capital.auction.certificate import (
     repair_tail,
     scale_into_limits,
     upper_bound,
+    valid_prices,
 )
 from instgov_dagster.capital.auction.explain import (
     Prices,
@@ -116,7 +117,27 @@ def quantise_weights(
     is_kept = np.abs(weights - instance.held) <= policy.feasibility_tolerance
     rounded = np.where(is_kept, instance.held, np.where(is_full, instance.caps, floored / steps))
     lost[is_full | is_kept] = 0.0
-    return _give_back(instance, weights, rounded, lost)
+    return _give_back(instance, weights, _sell_no_more(instance, weights, rounded), lost)
+
+
+def _sell_no_more(
+    instance: AuctionInstance, exact: NDArray[np.float64], rounded: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # Rounding down must not sell what the volume limit keeps, at a penalty: where a symbol sells
+    # all it may, its largest bid takes what the others leave of the rest.
+    least = instance.net_held - instance.sell_limits
+    step = instance.policy.weight_quantum
+    is_at_limit = np.abs(instance.net(exact) - least) <= step * instance.policy.quantum_slack
+    for i in np.flatnonzero(is_at_limit & (least > 0.0)).tolist():
+        bids = np.flatnonzero(instance.symbol_of == i)
+        j = int(max(bids.tolist(), key=lambda j: (rounded[j], instance.bid_ids[j])))
+        others = math.fsum(rounded[k] for k in bids.tolist() if k != j)
+        wanted = min(float(least[i]) - others, instance.caps[j])
+        above = instance.membership.groups_of(np.array([j]))[j]
+        slack = instance.group_caps - instance.membership.sums(rounded)
+        if wanted - rounded[j] <= slack[above].min(initial=np.inf):
+            rounded[j] = wanted
+    return rounded
 
 
 def _give_back(
@@ -158,17 +179,18 @@ def _accept(instance: AuctionInstance, solution: AuctionSolution) -> _Answer | N
     weights = quantise_weights(instance, solution.weights)
     if check_weights(instance, weights):
         return None
-    proof = certify(instance, weights, solution.tail_weights, solution.group_prices)
+    duals = (solution.tail_weights, solution.group_prices)
+    proof = certify(instance, weights, *duals, exact=solution.weights)
     policy = instance.policy
     if not (math.isfinite(proof.gap) and abs(proof.gap) <= policy.suboptimal_gap):
         return None
-    is_optimal = abs(proof.gap) <= policy.gap_tolerance
+    is_optimal = abs(proof.gap - proof.rounding) <= policy.gap_tolerance
     status = AuctionStatus.OPTIMAL if is_optimal else AuctionStatus.CERTIFIED_SUBOPTIMAL
     star = solution.lambda_star
     return _Answer(
         status=status,
         weights=weights,
-        prices=price_bids(instance, solution.tail_weights, solution.group_prices),
+        prices=price_bids(instance, *duals),
         certificate=proof,
         lambda_star=star if math.isfinite(star) else None,
         message=solution.message,
@@ -181,6 +203,8 @@ def certify(
     weights: NDArray[np.float64],
     tail_weights: tuple[NDArray[np.float64], ...],
     group_prices: NDArray[np.float64],
+    *,
+    exact: NDArray[np.float64],
 ) -> Certificate:
     """Prove how good weights are: their value, and a bound no feasible weights exceed.
 
@@ -190,19 +214,22 @@ def certify(
         Shape ``(n_bids,)``.
     tail_weights, group_prices
         Any numbers; better ones prove more.
+    exact
+        The weights before they were rounded to the quantum, shape ``(n_bids,)``.
     """
     level = instance.confidence_level
     shares = [
         repair_tail(raw, tail, confidence_level=level)
         for raw, tail in zip(tail_weights, instance.tails, strict=True)
     ]
-    prices = np.where(np.isfinite(group_prices), np.maximum(group_prices, 0.0), 0.0)
+    prices = valid_prices(group_prices)
     value = objective_value(instance, weights)
     bound = upper_bound(instance, tuple(shares), prices)
     return Certificate(
         objective=value,
         upper_bound=bound,
         gap=bound - value,
+        rounding=objective_value(instance, exact) - value,
         tails=tuple(
             tuple((int(s), float(share[s])) for s in np.flatnonzero(share)) for share in shares
         ),
@@ -232,7 +259,7 @@ def recheck(instance: AuctionInstance, result: AuctionResult) -> float:
     prices = np.zeros(len(instance.groups))
     for group, price in result.certificate.group_prices:
         prices[group] = price
-    return certify(instance, result.weights, tuple(shares), prices).gap
+    return certify(instance, result.weights, tuple(shares), prices, exact=result.weights).gap
 
 
 def _fall_back(

@@ -103,8 +103,9 @@ def break_ties(
     """Lower each value by its rank times a spacing too small to matter.
 
     Ranks follow the sha256 of the bid's identity, so the order of the bids changes nothing and
-    equal bids have one answer. To each rank a fraction is added, from the same hash: whole ranks
-    tie in sums (1 + 4 = 2 + 3) where bids trade places under two caps, fractions do not.
+    equal bids have one answer. To each rank but the first a fraction is added, from the same hash:
+    whole ranks tie in sums (1 + 4 = 2 + 3) where bids trade places under two caps, fractions do
+    not.
 
     Parameters
     ----------
@@ -125,5 +126,5 @@ def _ranks(bid_ids: tuple[str, ...]) -> tuple[float, ...]:
     order = sorted(range(len(digests)), key=digests.__getitem__)
     ranks = [0.0] * len(order)
     for rank, j in enumerate(order):
-        ranks[j] = rank + int.from_bytes(digests[j][-4:]) / 2.0**32
+        ranks[j] = rank + int.from_bytes(digests[j][-4:]) / 2.0**32 if rank else 0.0
     return tuple(ranks)

@@ -85,22 +85,26 @@ class HotAuction:
         return word, left - max(self._lp.pivots, 1)
 
     def _load(self, terms: Terms, left: int) -> tuple[str, int]:
-        columns = self._columns
-        if not self._first_size:
+        columns, is_first = self._columns, not self._first_size
+        if is_first:
             self._begin(terms)
         held = np.flatnonzero((terms.instance.net_held > 0.0) & ~columns.is_in)
         columns.add(held, self._tails)
         self._pieces = columns.pieces(terms)
-        if not self._first_size:
+        if is_first:
             worth = best_worth(self.structure, terms, terms.values)
             columns.add_paying(self._pieces, worth[columns.symbols])
-            self._first_size = self._lp.n_rows + self._lp.n_cols
         columns.load(terms, self._pieces)
         self._load_tails(terms)
+        if is_first:
+            self._first_size = self._lp.n_rows + self._lp.n_cols
         return self._run(Simplex.DUAL, left)
 
     def _load_tails(self, terms: Terms) -> None:
+        # A tail whose CVaR has a price is in the program; one that is only limited may wait.
         for rows, tail in zip(self._tails, terms.instance.tails, strict=True):
+            if tail.hurdle > 0.0 and not rows.is_open:
+                self._open(rows, rows.losses(self.net))
             if rows.is_open:
                 rows.set_terms(self._lp, limit=tail.limit, hurdle=tail.hurdle)
 
@@ -119,9 +123,7 @@ class HotAuction:
         held = (instance.net_held > 0.0) | (guess > 0.0)
         held[first] = True
         self._columns.add(np.flatnonzero(held), ())
-        for rows, tail in zip(self._tails, instance.tails, strict=True):
-            if tail.hurdle > 0.0:
-                self._open(rows, rows.losses(guess))
+        self.net = guess
 
     def _open(self, rows: TailRows, losses: Floats) -> None:
         columns = self._columns

@@ -21,6 +21,11 @@ _WEIGHT_SCALE: Final = 2.0**13
 _VALUE_SCALE: Final = 2.0**13
 
 
+#: HiGHS's words for an answer, and for a budget of pivots that is spent.
+OPTIMAL: Final = "Optimal"
+SPENT: Final = "Iteration limit reached"
+
+
 class Simplex(IntEnum):
     """Which simplex goes on from the last basis: HiGHS's numbers."""
 
@@ -145,6 +150,9 @@ class HotLp:
 
     def run(self, simplex: Simplex, *, most_pivots: int) -> str:
         """Go on from the last basis; returns HiGHS's word, `OPTIMAL` where it found an answer."""
+        if not self.n_cols:  # HiGHS has a word of its own for a program without columns
+            self.pivots, self.row_duals = 0, np.zeros(self.n_rows)
+            return OPTIMAL
         self._highs.setOptionValue("simplex_strategy", int(simplex))
         self._highs.setOptionValue("simplex_iteration_limit", most_pivots)
         self._highs.run()
@@ -154,8 +162,3 @@ class HotLp:
         self.col_duals = np.asarray(solution.col_dual, dtype=np.float64) / self._value
         self.row_duals = np.asarray(solution.row_dual, dtype=np.float64) / self._value
         return str(self._highs.modelStatusToString(self._highs.getModelStatus()))
-
-
-#: HiGHS's words for an answer, and for a budget of pivots that is spent.
-OPTIMAL: Final = "Optimal"
-SPENT: Final = "Iteration limit reached"

@@ -17,7 +17,7 @@ from instgov_dagster.adapters.journal import (
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.pinned import read_pinned
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.state import fold_state, unknown_state
 from instgov_dagster.governance.state.rows import cause_from_dict
@@ -180,7 +180,7 @@ class Replay:
                 opening={row["strategy_id"]: float(row["value_usd"]) for row in results},
                 flows=self._told.get("flows") or {},
             ),
-            solver=CvxpySolver(),
+            solver=HotSolver(),
         )
 
     @property

@@ -25,7 +25,7 @@ from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_u
 from instgov_dagster.adapters.store.pinned import pin_snapshot
 from instgov_dagster.adapters.store.projector import project
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.proof import mint_approved_order
 from instgov_dagster.loop.book import book_to_dict
@@ -167,7 +167,7 @@ class Session:
                 opening=last_values(platform),
                 flows=last_told(platform, "flows") or {},
             ),
-            solver=CvxpySolver(),
+            solver=HotSolver(),
         )
         self._continues = {
             "first_cycle": trail.cycles,

@@ -6,7 +6,7 @@ import pytest
 
 from instgov_dagster.adapters.markets.quote_defects import QuoteDefect
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.state import cause_of, fold_state
 from instgov_dagster.loop.book import Book, BookChange, apply_changes, fresh_book
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
@@ -46,7 +46,7 @@ def run(
         book or fresh_book(platform.policy.nav_usd),
         state or told(snapshot),
         platform.policy,
-        solver=CvxpySolver(),
+        solver=HotSolver(),
     )
     return decision
 
@@ -230,7 +230,7 @@ def test_a_stale_snapshot_lets_no_risk_grow(night_platform: Platform, snapshot: 
 def test_the_state_of_a_cycle_is_handed_to_the_next(
     night_platform: Platform, snapshot: Snapshot
 ) -> None:
-    solver = CvxpySolver()
+    solver = HotSolver()
     _, after = decide(
         snapshot,
         night_quotes(snapshot, NOW),

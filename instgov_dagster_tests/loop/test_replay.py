@@ -12,7 +12,8 @@ from instgov_dagster.adapters.journal import (
     read_frames,
     unbundle,
 )
-from instgov_dagster.capital.auction.solver import CvxpySolver, unsolved
+from instgov_dagster.capital.auction.engine.hot import HotSolver
+from instgov_dagster.capital.auction.solver import unsolved
 from instgov_dagster.loop.live.continuity import STATE_HASH, Trail
 from instgov_dagster.loop.live.fold import SessionFold
 from instgov_dagster.loop.platform import Platform
@@ -127,7 +128,7 @@ def test_two_homes_of_one_seed_decide_the_same_bytes(
 def test_a_decision_that_does_not_follow_from_its_inputs_is_named(
     led: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CvxpySolver, "solve", lambda *_: unsolved("another solver"))
+    monkeypatch.setattr(HotSolver, "solve", lambda *_: unsolved("another solver"))
     last = last_session(led.home, None)
     report = replay(led, wanted=last)
     assert report.identical == 0

@@ -10,7 +10,8 @@ from instgov_dagster.adapters.journal import Journal, read_anchors, read_frames,
 from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.adapters.runtime import FileLock
 from instgov_dagster.adapters.store.projector import live_store
-from instgov_dagster.capital.auction.solver import CvxpySolver, unsolved
+from instgov_dagster.capital.auction.engine.hot import HotSolver
+from instgov_dagster.capital.auction.solver import unsolved
 from instgov_dagster.loop import session as session_module
 from instgov_dagster.loop.book import book_from_dict, fresh_book
 from instgov_dagster.loop.live.ledger import SessionLedger
@@ -252,7 +253,7 @@ def test_a_breach_is_sold_out_of_even_where_the_auction_fails(
     assert before is not None
     limit = round(0.5 * (held.cvar_gate or 0.0), 6)
     tight = tighten(platform, limit)
-    monkeypatch.setattr(CvxpySolver, "solve", lambda *_: unsolved("the solver failed"))
+    monkeypatch.setattr(HotSolver, "solve", lambda *_: unsolved("the solver failed"))
     report = lead(tight, cycles=40)
     after = last_book(tight)
     assert after is not None

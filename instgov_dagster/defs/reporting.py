@@ -71,6 +71,7 @@ def report_ingest(report: "IngestReport") -> dg.MaterializeResult:
         "restated": report.restated,
         "withdrawn": report.withdrawn,
         "unchanged": report.unchanged,
+        "stress_added": report.stress_added,
         "archive": report.archive,
         "archive_sha256": report.archive_sha256,
         "notices": report.notices,

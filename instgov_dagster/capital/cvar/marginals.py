@@ -40,7 +40,8 @@ def book_losses(
     if not np.isfinite(weights).all():
         raise ValueError("weights must be finite")
     held = np.flatnonzero(weights)
-    losses: NDArray[np.float64] = -(scenarios[:, held] @ weights[held])
+    part = scenarios if held.size == weights.size else scenarios[:, held]
+    losses: NDArray[np.float64] = -(part @ weights[held])
     return losses
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.scenarios.filtered import filtered_measure
+from instgov_dagster.capital.scenarios.filtered import conditional_sigmas, filtered_measure
 from instgov_dagster.capital.scenarios.returns import scenario_returns
 from instgov_dagster.capital.scenarios.sets import ScenarioMeasure, ScenarioSet
 from instgov_dagster.capital.scenarios.stress import HeldPrices, stressed_measure
@@ -51,12 +51,27 @@ def build_scenarios(
         )
     returns, rows = scenario_returns(prices, asset_classes, config=config)
     current = current_measure(dates[rows].astype("datetime64[D]"), returns, config=config)
-    filtered = filtered_measure(prices, asset_classes, current, rows, config=config)
+    sigmas = _sigmas(dates, prices, held, config)
+    filtered = filtered_measure(sigmas, asset_classes, current, rows, config=config)
     stressed = None
     if held is not None:
         stressed = stressed_measure(held, symbols, asset_classes, current, config=config)
     stressed = stressed or missing_stress(current, config=config)
     return ScenarioSet(symbols=symbols, measures=(current, filtered, stressed))
+
+
+def _sigmas(
+    dates: NDArray[np.datetime64],
+    prices: NDArray[np.float64],
+    held: HeldPrices | None,
+    config: CVaRConfig,
+) -> NDArray[np.float64]:
+    # Longer history warms volatility up before the window begins: no scenario is lost to it.
+    if held is None:
+        return conditional_sigmas(prices, config=config)
+    if not np.array_equal(held.dates[-dates.size :], dates):
+        raise ValueError("held must end on the sessions of the window")
+    return conditional_sigmas(held.prices, config=config)[-dates.size :]
 
 
 def current_measure(

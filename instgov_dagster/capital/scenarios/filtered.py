@@ -12,50 +12,43 @@ from instgov_dagster.vocabulary.policy.capital import CVaRConfig
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 
-def conditional_sigmas(
-    prices: NDArray[np.float64], *, first: int, config: CVaRConfig
-) -> NDArray[np.float64]:
+def conditional_sigmas(prices: NDArray[np.float64], *, config: CVaRConfig) -> NDArray[np.float64]:
     """Estimate each symbol's daily volatility as it was known at each close.
 
-    Exponentially weighted squares of one-session returns; the first ``filter_warmup_sessions`` of
-    them only start it. A session without a return changes nothing.
+    Exponentially weighted squares of one-session returns; a symbol's first
+    ``filter_warmup_sessions`` of them are averaged to start it. A session without a return
+    changes nothing.
 
     Parameters
     ----------
     prices
-        Shape ``(n_sessions, n_symbols)``.
-    first
-        The session the estimate starts from: the first with a close of every symbol.
+        Shape ``(n_sessions, n_symbols)``, NaN where nothing was known.
 
     Returns
     -------
-    Shape ``(n_sessions, n_symbols)``, fractions a session; NaN before it has warmed up.
+    Shape ``(n_sessions, n_symbols)``, fractions a session; NaN before a symbol has warmed up.
 
     Notes
     -----
     RiskMetrics (1996): v_t = lambda v_{t-1} + (1 - lambda) r_t^2.
     """
-    squares = np.full(prices.shape, np.nan)
-    squares[1:] = horizon_returns(prices, sessions=1, config=config) ** 2
-    squares[: first + 1] = np.nan
-    start = first + config.filter_warmup_sessions
+    squares = horizon_returns(prices, sessions=1, config=config) ** 2
     sigmas = np.full(prices.shape, np.nan)
-    if start >= prices.shape[0]:
-        return sigmas
-    seen = squares[first + 1 : start + 1]
-    counted = np.isfinite(seen)
-    variance = np.where(counted, seen, 0.0).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
-    weight = config.filter_lambda
-    sigmas[start] = np.sqrt(variance)
-    for t in range(start + 1, prices.shape[0]):
-        moved = weight * variance + (1.0 - weight) * squares[t]
-        variance = np.where(np.isfinite(moved), moved, variance)
-        sigmas[t] = np.sqrt(variance)
+    count, variance = np.zeros(prices.shape[1]), np.zeros(prices.shape[1])
+    for t, square in enumerate(squares, start=1):
+        is_seen = np.isfinite(square)
+        count += is_seen
+        is_starting = count <= config.filter_warmup_sessions
+        share = np.where(is_starting, 1.0 / np.maximum(count, 1.0), 1.0 - config.filter_lambda)
+        step = np.where(is_seen, square, variance) - variance
+        variance = variance + share * step
+        is_warm = count >= config.filter_warmup_sessions
+        sigmas[t] = np.where(is_warm, np.sqrt(variance), np.nan)
     return sigmas
 
 
 def filtered_measure(
-    prices: NDArray[np.float64],
+    sigmas: NDArray[np.float64],
     asset_classes: tuple[AssetClass, ...],
     current: ScenarioMeasure,
     rows: NDArray[np.intp],
@@ -70,8 +63,9 @@ def filtered_measure(
 
     Parameters
     ----------
-    prices
-        Shape ``(n_sessions, n_symbols)``, what the current scenarios were cut from.
+    sigmas
+        Shape ``(n_sessions, n_symbols)``, see `conditional_sigmas`, on the sessions the current
+        scenarios were cut from.
     asset_classes
         The class of each column.
     current
@@ -90,7 +84,6 @@ def filtered_measure(
     historical simulation, here on overlapping returns over the horizon.
     """
     starts = rows - config.horizon_days
-    sigmas = conditional_sigmas(prices, first=int(starts[0]), config=config)
     warm = np.flatnonzero(np.isfinite(sigmas[starts]).all(axis=1))
     if warm.size < config.min_scenarios:
         raise DataRejected(

@@ -8,7 +8,7 @@ import polars as pl
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.governance.stamps import require_stamps, stamp_phase
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
-from instgov_dagster.loop.steps import bars, beliefs, capital, decision, stress
+from instgov_dagster.loop.steps import bars, beliefs, capital, coverage, decision, stress
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Cause, Phase, PhaseStamp
@@ -50,6 +50,7 @@ INPUT_TABLES = (
     "stress_bars",
     "symbol_classes",
     "previous_lifecycle",
+    "past_risk_forecasts",
     "strategy_returns",
     "portfolio",
     "system_state",
@@ -113,8 +114,14 @@ STEPS: tuple[NightStep, ...] = (
         run=beliefs.assess,
     ),
     NightStep(
+        name="cvar_coverage",
+        needs=("past_risk_forecasts", "price_history"),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=coverage.cover_risk,
+    ),
+    NightStep(
         name="strategy_lifecycle_log",
-        needs=("previous_lifecycle", "strategy_returns", "model_decay_metrics"),
+        needs=("previous_lifecycle", "strategy_returns", "model_decay_metrics", "cvar_coverage"),
         phase=Phase.CAPITAL_COMPETITION,
         run=capital.advance_lifecycle,
         find_causes=capital.lifecycle_causes,
@@ -132,6 +139,12 @@ STEPS: tuple[NightStep, ...] = (
         needs=("price_history", "data_governance", "portfolio"),
         phase=Phase.CAPITAL_COMPETITION,
         run=capital.estimate_market,
+    ),
+    NightStep(
+        name="risk_forecasts",
+        needs=("portfolio", "stress_scenarios", "market_impact"),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=coverage.forecast_risk,
     ),
     NightStep(
         name="auction_bids",

@@ -18,6 +18,7 @@ from instgov_dagster.adapters.store.night_store import (
     is_written,
     latest_asof,
     read_night,
+    read_nights_before,
     write_night,
     written_sha256,
 )
@@ -328,6 +329,8 @@ class NightRun:
                 return con.sql("SELECT * FROM symbol_classes").pl()
             case "previous_lifecycle":
                 return self._previous_lifecycle(con)
+            case "past_risk_forecasts":
+                return read_nights_before(con, "risk_forecasts", before=self._context.asof)
             case _:
                 return read_night(con, _FROZEN.get(name, name), asof=self._context.asof)
 

@@ -27,6 +27,8 @@ def base_prices(prices: NDArray[np.float64], *, config: CVaRConfig) -> NDArray[n
     -------
     Shape ``(n_sessions, n_symbols)``, NaN where the close is.
     """
+    if not prices.size:
+        return prices.copy()
     names = [str(i) for i in range(prices.shape[1])]
     frame = pl.DataFrame(prices, schema=names, orient="row").fill_nan(None)
     medians = frame.select(

@@ -22,6 +22,7 @@ from instgov_dagster.loop.live.attribution import sum_returns
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.stress import scenario_symbols
 from instgov_dagster.vocabulary.bars import AssetClass
+from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.governance import Cause, StrategyLifecycleState
 from instgov_dagster.vocabulary.policy.beliefs import StrategySpec
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -68,8 +69,8 @@ def _record(
     sessions: NDArray[np.datetime64],
     context: NightContext,
 ) -> StrategyRecord:
-    # What nobody measures yet must not pass: an error rate of 1 and an e-value at its limit
-    # refuse both promotions, and neither is read by what ends a strategy.
+    # What nobody measures yet must not pass: an error rate of 1 refuses both promotions, and is
+    # not read by what ends a strategy.
     health = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
     rows = tables["strategy_returns"].filter(
         (pl.col("strategy_id") == spec.strategy_id) & (pl.col("date") >= start)
@@ -80,11 +81,21 @@ def _record(
         is_model_healthy=bool(health["is_healthy"].any()),
         error_rate=1.0,
         signal_stale_hours=_stale_hours(health, context.known_at),
-        e_value=context.policy.lifecycle.promotion.harvesting_e_value,
+        e_value=_e_value(tables["cvar_coverage"], spec.strategy_id, context),
         pnl=days["pnl"].to_numpy(),
         gross=days["gross"].to_numpy(),
         volatility_annual=days["volatility_annual"].to_numpy(),
     )
+
+
+def _e_value(coverage: pl.DataFrame, strategy_id: str, context: NightContext) -> float:
+    # Of the strategy's own forecasts. On too few outcomes it is no evidence: at its limit it
+    # refuses the promotion it is asked for.
+    mine = (pl.col("scope") == strategy_id) & (pl.col("test") == CoverageTest.E_PROCESS.value)
+    found = coverage.filter(
+        mine & (pl.col("outcomes") >= context.policy.cvar.coverage.min_outcomes)
+    )["value"].to_list()
+    return float(found[0]) if found else context.policy.lifecycle.promotion.harvesting_e_value
 
 
 def _stale_hours(health: pl.DataFrame, known_at: datetime) -> float:

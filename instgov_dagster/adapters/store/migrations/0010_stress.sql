@@ -12,8 +12,8 @@ CREATE TABLE risk_forecasts (
     session DATE NOT NULL,
     horizon_days BIGINT NOT NULL CHECK (horizon_days > 0),
     gross DOUBLE NOT NULL CHECK (gross >= 0),
-    var_95 DOUBLE NOT NULL,
-    cvar_95 DOUBLE NOT NULL,
+    value_at_risk DOUBLE NOT NULL,
+    cvar DOUBLE NOT NULL,
     standard_error DOUBLE NOT NULL,
     n_scenarios BIGINT NOT NULL,
     symbols VARCHAR[] NOT NULL,
@@ -26,7 +26,8 @@ CREATE TABLE risk_forecasts (
 
 CREATE TABLE cvar_coverage (
     scope VARCHAR NOT NULL,
-    test VARCHAR NOT NULL,
+    test VARCHAR NOT NULL
+        CHECK (test IN ('e_process', 'kupiec', 'christoffersen', 'acerbi_szekely')),
     value DOUBLE,
     p_value DOUBLE CHECK (p_value BETWEEN 0 AND 1),
     limit_value DOUBLE NOT NULL,

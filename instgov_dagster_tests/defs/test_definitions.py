@@ -29,9 +29,11 @@ PARENTS = {
     "regime_beliefs": {"data_governance"},
     "model_forecasts": {"data_governance"},
     "model_decay_metrics": {"model_forecasts"},
-    "strategy_lifecycle": {"model_decay_metrics"},
+    "cvar_coverage": {"data_governance"},
+    "strategy_lifecycle": {"model_decay_metrics", "cvar_coverage"},
     "stress_scenarios": {"data_governance"},
     "market_impact": {"data_governance"},
+    "risk_forecasts": {"stress_scenarios", "market_impact"},
     "auction_bids": {
         "regime_beliefs",
         "model_decay_metrics",
@@ -56,8 +58,8 @@ GROUPS = {
     ],
     "beliefs": ["model_decay_metrics", "model_forecasts", "regime_beliefs"],
     "capital": [
-        "auction_bids", "capital_allocations", "execution_plan", "market_impact",
-        "risk_verdicts", "stress_scenarios",
+        "auction_bids", "capital_allocations", "cvar_coverage", "execution_plan", "market_impact",
+        "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
         "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
@@ -78,6 +80,7 @@ BLOCKING = {
     "regime_beliefs": {"probabilities_sum_to_one"},
     "model_forecasts": {"every_forecast_has_an_interval", "every_forecast_is_finite"},
     "model_decay_metrics": {"decay_is_bounded", "every_model_has_an_age"},
+    "cvar_coverage": {"cvar_coverage_e_process"},
     "strategy_lifecycle": {"capital_is_within_its_stage"},
     "stress_scenarios": {"enough_scenarios"},
     "market_impact": {"impact_is_estimated"},
@@ -85,7 +88,11 @@ BLOCKING = {
     "capital_allocations": {
         "every_bid_is_answered", "nothing_ineligible_is_granted", "stage_caps_hold",
     },
-    "risk_verdicts": {"book_gates_pass", "cvar_is_within_its_limit"},
+    "risk_verdicts": {
+        "book_gates_pass", "correlation_is_within_its_limit", "cvar_is_within_its_limit",
+        "drawdown_is_within_its_limit", "leverage_is_within_its_limit",
+        "sector_is_within_its_limit",
+    },
     "execution_plan": {"every_order_has_an_impact_estimate", "only_approved_orders_are_planned"},
     "governance_decisions": {
         "every_decision_has_a_reason", "every_symbol_is_decided", "nothing_vetoed_is_executed",
@@ -102,7 +109,10 @@ WARNING = {
     "regime_beliefs": {"regime_inputs_are_present"},
     "model_decay_metrics": {"every_symbol_has_two_healthy_models"},
     "stress_scenarios": {"stress_set_is_present"},
-}
+    "cvar_coverage": {
+        "cvar_coverage_acerbi_szekely", "cvar_coverage_christoffersen", "cvar_coverage_kupiec",
+    },
+}  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
 AFTER = {"audit_chain", "reconciliation"}
 JOBS = {

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from instgov_dagster.adapters.paper.store import read_account
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.loop.book import Book, fresh_book
 from instgov_dagster.loop.live.fold import SessionFold, plain_shares
 from instgov_dagster.loop.live.frames import FILLS_KIND, fills_tables
@@ -107,7 +107,7 @@ def _fold_of_last(
         book=book,
         state=last_trail(platform, told.day).restore(snapshot),
         ledger=SessionLedger(snapshot, opening=values, flows=flows),
-        solver=CvxpySolver(),
+        solver=HotSolver(),
     )
 
 

@@ -135,7 +135,7 @@ def test_of_several_locks_one_takes_all_or_none_and_writes_nothing(tmp_path: Pat
     with FileLock(free):
         pass
     before = free.read_text()
-    with FileLock(taken), pytest.raises(LeaseHeld, match="live.lease is held by pid"):  # noqa: SIM117
+    with FileLock(taken), pytest.raises(LeaseHeld, match=r"live\.lease is held by pid"):  # noqa: SIM117
         with lent_locks([free, taken]):
             raise AssertionError
     assert free.read_text() == before

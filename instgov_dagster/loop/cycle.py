@@ -28,6 +28,7 @@ from instgov_dagster.loop.decision.bidding import (
     value_book,
 )
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
+from instgov_dagster.loop.decision.gains import order_gains
 from instgov_dagster.loop.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
@@ -332,11 +333,17 @@ def _proposal(
 ) -> BookProposal:
     symbols, before = draft.symbols, valued.net[snapshot.places]
     forced = frozenset(symbols) if scaled is not None else forced_symbols(auction)
+    gains = order_gains(
+        auction,
+        symbols,
+        sectors=dict(zip(snapshot.symbols, snapshot.sector, strict=True)),
+        classes={s: k.value for s, k in zip(snapshot.symbols, snapshot.asset_class, strict=True)},
+    )
     return BookProposal(
         symbols=symbols,
         before=before,
         after=draft.after(before),
-        net_gain=draft.share * auction.net_gain(symbols),
+        net_gain=draft.share * gains,
         correlations=book_correlations(snapshot, valued, config)[snapshot.places],
         sectors=tuple(snapshot.sector[n] for n in snapshot.places),
         is_forced=np.array([symbol in forced for symbol in symbols], dtype=np.bool_),

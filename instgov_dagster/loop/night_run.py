@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
-from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
+from instgov_dagster.adapters.markets.delivery import deliver
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
 from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
@@ -157,21 +157,22 @@ class NightRun:
         policy = platform.policy
         require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
-        start, end = history_window(context.asof, policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
-        fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
-        earlier = fetch_earlier(
-            platform.source, fetched, held, asof=context.asof, policy=policy.history
+        fetched, deliveries = deliver(
+            platform.source,
+            names,
+            held,
+            asof=context.asof,
+            raw_dir=platform.home.raw,
+            run_id=self._run_id,
+            policy=policy.history,
         )
-        window = self._stage(fetched)
-        before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
-            # The window's payload comes last: it is what the next night's is compared with.
             appended = [
                 append_bars(
                     con,
@@ -180,8 +181,7 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in (before, window)
-                if delivery is not None
+                for delivery in deliveries
             ]
             done = appended[-1]
             self._persist_classes(con, fetched)
@@ -200,18 +200,9 @@ class NightRun:
             unchanged=done.unchanged,
             withdrawn=done.withdrawn,
             archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
-            archive_sha256=sha256_of(window.sha256),
+            archive_sha256=sha256_of(deliveries[-1].sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
-        )
-
-    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
-        return stage_delivery(
-            fetched,
-            raw_dir=self._platform.home.raw,
-            run_id=self._run_id,
-            policy=self._platform.policy.history,
-            purpose=purpose,
         )
 
     def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:

@@ -18,6 +18,7 @@ NIGHT_ASSETS = (
     "stress_scenarios",
     "market_impact",
     "auction_bids",
+    "auction_certificate",
     "capital_allocations",
     "risk_verdicts",
     "execution_plan",

@@ -14,13 +14,13 @@ from instgov_dagster.adapters.store.schema import migrate
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.result import certificate_frame
 from instgov_dagster.capital.scenarios import scenarios_to_frame
-from instgov_dagster_tests.capital.auction.oddities import with_returns
+from instgov_dagster_tests.capital.auction.properties.oddities import with_returns
 from instgov_dagster_tests.capital.auction.settings import run
 from instgov_dagster_tests.capital.worlds import random_instance, returns_of, small_config
 
 pytestmark = pytest.mark.roadmap("4.3", "DOC.4")
 
-SCRIPT = Path(__file__).parents[3] / "docs" / "verify_certificate.py"
+SCRIPT = Path(__file__).parents[4] / "docs" / "verify_certificate.py"
 ASOF = date(2026, 1, 5)
 NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)
 

@@ -15,6 +15,7 @@ from instgov_dagster.adapters.runtime import Home, VirtualClock
 from instgov_dagster.adapters.store import projector
 from instgov_dagster.adapters.store.projector import (
     LIVE_TABLES,
+    LIVE_VIEWS,
     ProjectionResult,
     live_store,
     project,
@@ -174,7 +175,7 @@ def test_readers_get_the_projection_as_verified_parquet(tmp_path: Path) -> None:
     _run(home, range(5))
     result = _project(home, published_cycles=2)
     snapshot = read_snapshot(home.published / "live")
-    assert set(snapshot.tables) == set(LIVE_TABLES)
+    assert set(snapshot.tables) == {*LIVE_TABLES, *LIVE_VIEWS}
     assert snapshot.meta == {"chain": "loop", "sequence": 7, "head": result.head}
     assert snapshot.tables["fills"].height == 5
     assert set(snapshot.tables["governance_decisions"]["cycle_id"]) == {"loop-3", "loop-4"}

@@ -17,16 +17,15 @@ _DUAL_SIMPLEX = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LinearProgram:
-    """Minimise cost @ x, row_lower <= matrix @ x <= row_upper, lower <= x <= upper.
+class LinearBounds:
+    """Minimise cost @ x, row_lower <= A @ x <= row_upper, lower <= x <= upper; A is apart.
 
-    The bids' weights are the first columns. Between two seconds of one auction the matrix stays.
+    The bids' weights are the first columns. Between two seconds of one auction A stays.
     """
 
     cost: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
-    matrix: Any
     row_lower: NDArray[np.float64]
     row_upper: NDArray[np.float64]
 
@@ -41,104 +40,68 @@ def has_trading(instance: AuctionInstance) -> bool:
     )
 
 
-def build_program(instance: AuctionInstance) -> LinearProgram:
-    """Write the auction out (Rockafellar and Uryasev 2000): a column and a row a scenario.
-
-    Columns: weights; bought, sold, sold beyond the limit, the chords of the impact in units of
-    weight; for each tail its edge, its CVaR and the excess of each scenario.
-    """
-    parts = _Parts(instance)
-    costs = [-instance.values]
-    lowers, uppers = [np.zeros(parts.n_bids)], [instance.caps]
-    rows: list[list[Any]] = [[sparse.csr_array(instance.membership.astype(np.float64))]]
-    row_lower = [np.full(len(instance.groups), -np.inf)]
-    row_upper = [instance.group_caps]
-    if parts.trades:
-        parts.add_trading(costs, lowers, uppers)
-        parts.add_trading_rows(rows, row_lower, row_upper)
-    for place, tail in enumerate(instance.tails):
-        s = tail.returns.shape[0]
-        hurdle = instance.hurdle if place == 0 else 0.0
-        costs.append(np.r_[0.0, hurdle, np.zeros(s)])
-        lowers.append(np.r_[-np.inf, -np.inf, np.zeros(s)])
-        uppers.append(np.r_[np.inf, tail.limit, np.full(s, np.inf)])
-        parts.add_tail_rows(rows, row_lower, row_upper, place)
-    width = 1 + int(parts.trades) + len(instance.tails)
-    matrix = sparse.block_array([row + [None] * (width - len(row)) for row in rows], format="csr")
-    return LinearProgram(
-        cost=np.concatenate(costs),
-        lower=np.concatenate(lowers),
-        upper=np.concatenate(uppers),
-        matrix=matrix,
-        row_lower=np.concatenate(row_lower),
-        row_upper=np.concatenate(row_upper),
-    )
-
-
-class _Parts:
-    # The blocks of the program; a row is a list of blocks, one a group of columns.
-    def __init__(self, instance: AuctionInstance) -> None:
-        self.instance = instance
-        self.n_bids, self.n_symbols = len(instance.bid_ids), len(instance.symbols)
-        self.trades = has_trading(instance)
-        ones = np.ones(self.n_bids)
-        at = (instance.symbol_of, np.arange(self.n_bids))
-        self.gather = sparse.csr_array((ones, at), shape=(self.n_symbols, self.n_bids))
-
-    def add_trading(
-        self,
-        costs: list[NDArray[np.float64]],
-        lowers: list[NDArray[np.float64]],
-        uppers: list[NDArray[np.float64]],
-    ) -> None:
-        instance, n = self.instance, self.n_symbols
+def build_bounds(instance: AuctionInstance) -> LinearBounds:
+    """Write costs and bounds of the auction, in the order of `build_matrix`."""
+    costs, lowers, uppers = [-instance.values], [np.zeros(instance.values.size)], [instance.caps]
+    row_lower, row_upper = [np.full(len(instance.groups), -np.inf)], [instance.group_caps]
+    if has_trading(instance):
+        n = len(instance.symbols)
         widths = instance.reach[:, None] * np.diff(chord_grid(instance.policy))
         rises = np.diff(chord_nodes(instance), axis=1)
         slopes = np.divide(rises, widths, out=np.zeros_like(rises), where=widths > 0.0)
         half, penalty = instance.half_spread, instance.policy.forced_sale_penalty
         costs.append(np.r_[half, half, np.full(n, penalty), slopes.ravel()])
         lowers.append(np.zeros(3 * n + widths.size))
-        free = np.full(2 * n, np.inf)
-        uppers.append(np.r_[instance.buy_limits, free, widths.ravel()])
-
-    def add_trading_rows(
-        self,
-        rows: list[list[Any]],
-        row_lower: list[NDArray[np.float64]],
-        row_upper: list[NDArray[np.float64]],
-    ) -> None:
-        instance, n = self.instance, self.n_symbols
-        n_chords = instance.policy.impact_chords
-        one, none = sparse.eye_array(n), sparse.csr_array((n, n))
-        chords = sparse.kron(one, np.ones((1, n_chords)))
-        no_chords = sparse.csr_array((n, n * n_chords))
-        empty = sparse.csr_array((n, self.n_bids))
-        rows[0].append(sparse.csr_array((len(instance.groups), 3 * n + n * n_chords)))
+        uppers.append(np.r_[instance.buy_limits, np.full(2 * n, np.inf), widths.ravel()])
         held = instance.net(instance.held)
-        rows.append([self.gather, sparse.hstack([-one, one, none, no_chords])])
-        rows.append([empty, sparse.hstack([none, one, -one, no_chords])])
-        rows.append([empty, sparse.hstack([one, one, -one, -chords])])
         row_lower += [held, np.full(n, -np.inf), np.zeros(n)]
         row_upper += [held, instance.sell_limits, np.zeros(n)]
+    for tail in instance.tails:
+        s = tail.returns.shape[0]
+        costs.append(np.r_[0.0, tail.hurdle, np.zeros(s)])
+        lowers.append(np.r_[-np.inf, -np.inf, np.zeros(s)])
+        uppers.append(np.r_[np.inf, tail.limit, np.full(s, np.inf)])
+        row_lower += [np.zeros(s), np.array([-np.inf])]
+        row_upper += [np.full(s, np.inf), np.zeros(1)]
+    return LinearBounds(
+        cost=np.concatenate(costs),
+        lower=np.concatenate(lowers),
+        upper=np.concatenate(uppers),
+        row_lower=np.concatenate(row_lower),
+        row_upper=np.concatenate(row_upper),
+    )
 
-    def add_tail_rows(
-        self,
-        rows: list[list[Any]],
-        row_lower: list[NDArray[np.float64]],
-        row_upper: list[NDArray[np.float64]],
-        place: int,
-    ) -> None:
-        instance = self.instance
-        tail = instance.tails[place]
+
+def build_matrix(instance: AuctionInstance) -> Any:
+    """Write the rows of the auction (Rockafellar and Uryasev 2000): one a scenario, sparse.
+
+    Columns: weights; bought, sold, sold beyond the limit, the chords of the impact in units of
+    weight; for each tail its edge, its CVaR and the excess of each scenario.
+    """
+    n_bids, n = len(instance.bid_ids), len(instance.symbols)
+    trades = has_trading(instance)
+    rows: list[list[Any]] = [[sparse.csr_array(instance.membership.astype(np.float64))]]
+    if trades:
+        at = (instance.symbol_of, np.arange(n_bids))
+        gather = sparse.csr_array((np.ones(n_bids), at), shape=(n, n_bids))
+        one, none = sparse.eye_array(n), sparse.csr_array((n, n))
+        chords = sparse.kron(one, np.ones((1, instance.policy.impact_chords)))
+        no_chords = sparse.csr_array(chords.shape)
+        rows += [
+            [gather, sparse.hstack([-one, one, none, no_chords])],
+            [None, sparse.hstack([none, one, -one, no_chords])],
+            [None, sparse.hstack([one, one, -one, -chords])],
+        ]
+    for place, tail in enumerate(instance.tails):
         s = tail.returns.shape[0]
         mass = (1.0 - instance.confidence_level) * s
-        before: list[Any] = [None] * (int(self.trades) + place)
+        before: list[Any] = [None] * (int(trades) + place)
         losses = sparse.csr_array(tail.returns[:, instance.symbol_of])
         edge, no_cvar = np.ones((s, 1)), sparse.csr_array((s, 1))
         rows.append([losses, *before, sparse.hstack([edge, no_cvar, sparse.eye_array(s)])])
         rows.append([None, *before, sparse.csr_array([[1.0, -1.0, *[1.0 / mass] * s]])])
-        row_lower += [np.zeros(s), np.array([-np.inf])]
-        row_upper += [np.full(s, np.inf), np.zeros(1)]
+    width = 1 + int(trades) + len(instance.tails)
+    return sparse.block_array([row + [None] * (width - len(row)) for row in rows], format="csr")
 
 
 class ScipyLinprog:
@@ -146,11 +109,10 @@ class ScipyLinprog:
 
     def solve(self, instance: AuctionInstance) -> Answer:
         """Solve from nothing."""
-        program = build_program(instance)
+        program, matrix = build_bounds(instance), build_matrix(instance)
         is_equal = program.row_lower == program.row_upper
         above = np.isfinite(program.row_upper) & ~is_equal
         below = np.isfinite(program.row_lower) & ~is_equal
-        matrix = program.matrix
         found = linprog(
             program.cost,
             A_ub=sparse.vstack([matrix[above], -matrix[below]]),
@@ -175,11 +137,12 @@ class HighspyFull:
 
     def solve(self, instance: AuctionInstance) -> Answer:
         """Solve; after the first time from the last basis, with the primal simplex."""
-        program = build_program(instance)
+        bounds = build_bounds(instance)
         if self._model is None:
-            self._model = _load(program, tolerance=instance.policy.solver_tolerance)
+            matrix = build_matrix(instance)
+            self._model = _load(bounds, matrix, tolerance=instance.policy.solver_tolerance)
         else:
-            self._change(program)
+            self._change(bounds)
         self._model.run()
         status = self._model.getModelStatus()
         values = np.array(self._model.getSolution().col_value)
@@ -188,29 +151,29 @@ class HighspyFull:
             status=self._model.modelStatusToString(status),
         )
 
-    def _change(self, program: LinearProgram) -> None:
+    def _change(self, bounds: LinearBounds) -> None:
         # The basis stays; the primal simplex goes on from it where only costs have changed.
-        columns = np.arange(program.cost.size, dtype=np.int32)
-        self._model.changeColsCost(columns.size, columns, program.cost)
-        self._model.changeColsBounds(columns.size, columns, program.lower, program.upper)
-        for row in np.flatnonzero(program.row_lower == program.row_upper).tolist():
-            self._model.changeRowBounds(row, program.row_lower[row], program.row_upper[row])
+        columns = np.arange(bounds.cost.size, dtype=np.int32)
+        rows = np.arange(bounds.row_lower.size, dtype=np.int32)
+        self._model.changeColsCost(columns.size, columns, bounds.cost)
+        self._model.changeColsBounds(columns.size, columns, bounds.lower, bounds.upper)
+        self._model.changeRowsBounds(rows.size, rows, bounds.row_lower, bounds.row_upper)
         self._model.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX)
 
 
-def _load(program: LinearProgram, *, tolerance: float) -> Any:
+def _load(bounds: LinearBounds, matrix: Any, *, tolerance: float) -> Any:
     model = highspy.Highs()
     model.silent()
     model.setOptionValue("simplex_strategy", _DUAL_SIMPLEX)
     model.setOptionValue("primal_feasibility_tolerance", tolerance)
     model.setOptionValue("dual_feasibility_tolerance", tolerance)
     lp = highspy.HighsLp()
-    lp.num_row_, lp.num_col_ = program.matrix.shape
-    lp.col_cost_, lp.col_lower_, lp.col_upper_ = program.cost, program.lower, program.upper
-    lp.row_lower_, lp.row_upper_ = program.row_lower, program.row_upper
+    lp.num_row_, lp.num_col_ = matrix.shape
+    lp.col_cost_, lp.col_lower_, lp.col_upper_ = bounds.cost, bounds.lower, bounds.upper
+    lp.row_lower_, lp.row_upper_ = bounds.row_lower, bounds.row_upper
     lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
-    lp.a_matrix_.start_ = program.matrix.indptr
-    lp.a_matrix_.index_ = program.matrix.indices
-    lp.a_matrix_.value_ = program.matrix.data
+    lp.a_matrix_.start_ = matrix.indptr
+    lp.a_matrix_.index_ = matrix.indices
+    lp.a_matrix_.value_ = matrix.data
     model.passModel(lp)
     return model

@@ -16,7 +16,7 @@ from instgov_dagster.bench.auction.engines import (
     make_engine,
     version_of,
 )
-from instgov_dagster.bench.auction.linear import build_program
+from instgov_dagster.bench.auction.linear import build_bounds, build_matrix
 from instgov_dagster.bench.auction.ours import finite_deltas
 from instgov_dagster.capital.auction.certificate import check_weights, objective_value
 from instgov_dagster.capital.auction.instance import AuctionInstance
@@ -99,15 +99,16 @@ def test_our_answer_carries_its_certificate_and_breaks_no_limit() -> None:
 
 
 def test_the_program_written_out_has_a_row_and_a_column_a_scenario() -> None:
-    simple = build_program(make_instance(SIZE, Programme.SIMPLE))
+    simple = make_instance(SIZE, Programme.SIMPLE)
     # 30 weights, edge, CVaR and 60 excesses; a budget, 60 scenarios and the CVaR's own row.
-    assert simple.matrix.shape == (1 + 60 + 1, 30 + 2 + 60)
-    full = make_instance(SIZE, Programme.FULL)
-    chords = 30 * full.policy.impact_chords
-    assert build_program(full).matrix.shape == (
-        len(full.groups) + 3 * 30 + 60 + 1,
-        30 + 3 * 30 + chords + 2 + 60,
-    )
+    assert build_matrix(simple).shape == (1 + 60 + 1, 30 + 2 + 60)
+    full = make_instance(SIZE, Programme.FULL_TWO_MEASURES)
+    columns = 30 + (3 + full.policy.impact_chords) * 30 + 2 * (2 + 60)
+    assert build_matrix(full).shape == (len(full.groups) + 3 * 30 + 2 * 61, columns)
+    for instance in (simple, full):
+        bounds = build_bounds(instance)
+        assert (bounds.row_lower.size, bounds.cost.size) == build_matrix(instance).shape
+        assert bounds.lower.size == bounds.upper.size == bounds.cost.size
 
 
 def test_the_finite_delta_of_the_only_position_is_the_books_cvar() -> None:

@@ -101,6 +101,11 @@ class Home:
         return self.root / "live.duckdb"
 
     @property
+    def projection_lock(self) -> Path:
+        """Held by whoever writes the projection."""
+        return self.root / "projection.lock"
+
+    @property
     def journal_dir(self) -> Path:
         """The hash-chained journals, one folder a chain."""
         return self.root / "journal"
@@ -121,6 +126,11 @@ class Home:
         return self.root / "runtime" / "raw"
 
     @property
+    def pinned(self) -> Path:
+        """The published nights that sessions stood on, kept for good: what a replay stands on."""
+        return self.root / "runtime" / "snapshots"
+
+    @property
     def dagster(self) -> Path:
         """The Dagster instance's folders."""
         return self.root / "dagster"
@@ -134,6 +144,11 @@ class Home:
     def lease(self) -> Path:
         """Held by the leading live session."""
         return self.root / "live.lease"
+
+    @property
+    def paper_account(self) -> Path:
+        """The paper broker's own record of orders, fills and cash."""
+        return self.root / "paper" / "account.sqlite"
 
     @property
     def heartbeat(self) -> Path:

@@ -55,6 +55,8 @@ class CycleState:
         The state of the system by the three chains, read before the cycle.
     is_late, is_stale
         Recorded inputs: the cycle missed its second; the snapshot outlived its time to live.
+    is_cold
+        A recorded input: the solver forgets what it kept from earlier cycles before this one.
     marks
         Shape ``(n_symbols,)``: the last price of each symbol the session knows.
     previous
@@ -70,6 +72,7 @@ class CycleState:
     system: SystemState
     is_late: bool
     is_stale: bool
+    is_cold: bool
     marks: Floats
     previous: dict[str, float]
     traded_usd: Floats
@@ -115,6 +118,7 @@ def opening_state(snapshot: Snapshot) -> CycleState:
         system=SystemState(name=SystemStateName.RUNNING, causes=()),
         is_late=False,
         is_stale=False,
+        is_cold=True,
         marks=snapshot.last_close,
         previous={},
         traded_usd=np.zeros(len(snapshot.symbols)),
@@ -154,6 +158,8 @@ def decide(
     """
     if quotes.symbols != snapshot.symbols:
         raise ValueError("quotes must have the snapshot's symbols, in its order")
+    if state.is_cold:
+        solver.restart()
     instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
@@ -343,7 +349,7 @@ def _proposal(
 def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleState) -> str:
     return inputs_hash(
         {
-            "snapshot_id": snapshot.snapshot_id,
+            "snapshot_sha256": snapshot.content_sha256,
             "bid": quotes.bid,
             "ask": quotes.ask,
             "observed_at": quotes.observed_at,
@@ -353,6 +359,7 @@ def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleSta
             "system": state.system,
             "is_late": state.is_late,
             "is_stale": state.is_stale,
+            "is_cold": state.is_cold,
             "marks": state.marks,
             "traded_usd": state.traded_usd,
             "previous": state.previous,

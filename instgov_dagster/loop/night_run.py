@@ -9,22 +9,23 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
+from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
-from instgov_dagster.adapters.store.archive import archive_payloads
-from instgov_dagster.adapters.store.bar_reads import bars_as_of
+from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
 from instgov_dagster.adapters.store.bar_store import append_bars
 from instgov_dagster.adapters.store.night_store import (
     is_written,
     latest_asof,
     read_night,
+    read_nights_before,
     write_night,
     written_sha256,
 )
 from instgov_dagster.adapters.store.published import publish, published_meta
-from instgov_dagster.bars.calendars import history_window
+from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
-from instgov_dagster.bars.ingestion import require_ingestion_open, stage_known_at
+from instgov_dagster.bars.ingestion import require_ingestion_open
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
@@ -80,6 +81,7 @@ _FROZEN = {
     "strategy_returns": "night_strategy_returns",
     "system_state": "night_system_state",
 }
+_OF_BARS = ("bars", "stress_bars")
 _DECIDED = ("governance_decisions", "capital_allocations")
 
 
@@ -101,7 +103,7 @@ class NightRun:
         self._lock = FileLock(platform.home.night_lock)
         self._log = platform.state_log()
         self._journal: Journal | None = None
-        self._bars_sha256: str | None = None
+        self._bars_sha256: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._lock.acquire()
@@ -158,34 +160,37 @@ class NightRun:
         start, end = history_window(context.asof, policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
         fetched = platform.source.fetch(names, start, end, context.asof)
-        archived = archive_payloads(
-            platform.home.raw,
-            run_id=self._run_id,
-            provider=fetched.provider,
-            payloads=fetched.payloads,
+        with platform.warehouse.reader() as con:
+            held = first_dates_held(con)
+        earlier = fetch_earlier(
+            platform.source, fetched, held, asof=context.asof, policy=policy.history
         )
-        digests = pl.DataFrame(
-            {"symbol": list(archived), "source_sha256": [a.sha256 for a in archived.values()]}
-        )
-        staged = stage_known_at(fetched.frame, policy.history).join(digests, on="symbol")
+        window = self._stage(fetched)
+        before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
-        self._bars_sha256 = None
+        self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
-            done = append_bars(
-                con,
-                _aware(staged),
-                run_id=self._run_id,
-                recorded_at=recorded_at,
-                knowledge_instant=context.known_at,
-            )
+            # The window's payload comes last: it is what the next night's is compared with.
+            appended = [
+                append_bars(
+                    con,
+                    delivery.frame,
+                    run_id=self._run_id,
+                    recorded_at=recorded_at,
+                    knowledge_instant=context.known_at,
+                )
+                for delivery in (before, window)
+                if delivery is not None
+            ]
+            done = appended[-1]
             self._persist_classes(con, fetched)
             for name, frame in frozen.items():
                 write_night(
                     con, _FROZEN[name], frame, asof=context.asof, run_id=self._run_id,
                     recorded_at=recorded_at,
                 )  # fmt: skip
-            bars = self._bars(con)
+            bars = self._bars(con, "bars")
         return IngestReport(
             provider=fetched.provider,
             symbols=len(names),
@@ -195,8 +200,18 @@ class NightRun:
             unchanged=done.unchanged,
             withdrawn=done.withdrawn,
             archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
-            archive_sha256=sha256_of({name: a.sha256 for name, a in archived.items()}),
+            archive_sha256=sha256_of(window.sha256),
+            stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
+        )
+
+    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
+        return stage_delivery(
+            fetched,
+            raw_dir=self._platform.home.raw,
+            run_id=self._run_id,
+            policy=self._platform.policy.history,
+            purpose=purpose,
         )
 
     def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
@@ -210,8 +225,9 @@ class NightRun:
         if rows:
             con.executemany("INSERT INTO symbol_classes VALUES (?, ?, ?, ?, ?)", rows)
 
-    def _bars(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-        start, end = history_window(self._context.asof, self._platform.policy.history)
+    def _bars(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+        window = history_window if name == "bars" else stress_window
+        start, end = window(self._context.asof, self._platform.policy.history)
         names = [entry.symbol for entry in self._platform.universe.symbols]
         return bars_as_of(con, names, start=start, end=end, known_at=self._context.known_at)
 
@@ -228,7 +244,7 @@ class NightRun:
         with self._platform.warehouse.reader() as con:
             stamps = self._stamps(con)
             tables = {need: self._input(con, need) for need in step.needs}
-            made = self._made(con, tables.get("bars"))
+            made = self._made(con, tables)
         result = self._run(step, tables, stamps, made)
         recorded_at = self._platform.now()
         with self._platform.warehouse.txn() as con:
@@ -307,26 +323,30 @@ class NightRun:
 
     def _input(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
         match name:
-            case "bars":
-                return self._bars(con)
+            case "bars" | "stress_bars":
+                return self._bars(con, name)
             case "symbol_classes":
                 return con.sql("SELECT * FROM symbol_classes").pl()
             case "previous_lifecycle":
                 return self._previous_lifecycle(con)
+            case "past_risk_forecasts":
+                return read_nights_before(con, "risk_forecasts", before=self._context.asof)
             case _:
                 return read_night(con, _FROZEN.get(name, name), asof=self._context.asof)
 
     def _made(
-        self, con: duckdb.DuckDBPyConnection, bars: pl.DataFrame | None = None
+        self, con: duckdb.DuckDBPyConnection, read: Mapping[str, pl.DataFrame] | None = None
     ) -> dict[str, str]:
         # Content hashes as they are now: the bars' once a run, the rest by what was written.
-        if self._bars_sha256 is None:
-            self._bars_sha256 = content_sha256(self._bars(con) if bars is None else bars)
-        asof = self._context.asof
-        names = [name for tables in PHASE_TABLES.values() for name in tables if name != "bars"]
-        found = {name: written_sha256(con, _FROZEN.get(name, name), asof=asof) for name in names}
-        held = {name: digest for name, digest in found.items() if digest is not None}
-        return {"bars": self._bars_sha256, **held}
+        asof, hashes = self._context.asof, self._bars_sha256
+        for name in _OF_BARS:
+            if name not in hashes:
+                hashes[name] = content_sha256((read or {}).get(name, self._bars(con, name)))
+        names = {name for tables in PHASE_TABLES.values() for name in tables} - set(_OF_BARS)
+        found = {
+            name: written_sha256(con, _FROZEN.get(name, name), asof=asof) for name in sorted(names)
+        }
+        return hashes | {name: digest for name, digest in found.items() if digest is not None}
 
     def _previous_lifecycle(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
         before = latest_asof(con, "strategy_lifecycle_log", before=self._context.asof)
@@ -378,10 +398,3 @@ class NightRun:
         """Write one cause into the night's chain and give the state that follows."""
         home = self._platform.home
         return observe(home, self._chain, self._log, (cause,), domain={cause.reason_code})
-
-
-def _aware(staged: pl.DataFrame) -> pl.DataFrame:
-    kind = staged.schema["known_at"]
-    if isinstance(kind, pl.Datetime) and kind.time_zone is None:
-        return staged.with_columns(pl.col("known_at").dt.replace_time_zone("UTC"))
-    return staged

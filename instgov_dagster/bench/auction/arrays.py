@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.assemble import AuctionTerms, build_instance
 from instgov_dagster.capital.auction.bids import BidTable
-from instgov_dagster.capital.auction.instance import AuctionInstance
+from instgov_dagster.capital.auction.instance import AuctionInstance, Incidence
 from instgov_dagster.capital.auction.values import AdjustedValues, adjusted_values
 from instgov_dagster.capital.scenarios import ScenarioMeasure, ScenarioSet
 from instgov_dagster.vocabulary.bars import AssetClass
@@ -90,7 +90,7 @@ def make_instance(size: AuctionSize, programme: Programme) -> AuctionInstance:
         held=nothing,
         caps=market.caps,
         groups=whole.groups[:1],
-        membership=whole.membership[:1],
+        membership=Incidence.from_rows(whole.membership.to_rows()[:1]),
         group_caps=whole.group_caps[:1],
         half_spread=nothing,
         impact=nothing,

@@ -40,20 +40,33 @@ def has_trading(instance: AuctionInstance) -> bool:
     )
 
 
+def group_rows(instance: AuctionInstance) -> Any:
+    """Write which bids stand under which caps as a sparse matrix, ``(n_groups, n_bids)``."""
+    pairs = instance.membership
+    at = (pairs.group_of, pairs.bid_of)
+    return sparse.csr_array((np.ones(at[0].size), at), shape=(pairs.n_groups, pairs.n_bids))
+
+
+def chord_slopes(instance: AuctionInstance) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give width and slope of each symbol's chords, both ``(n_symbols, n_chords)``."""
+    everything = np.arange(len(instance.symbols))
+    widths = instance.reach[:, None] * np.diff(chord_grid(instance.policy))
+    rises = np.diff(chord_nodes(instance, everything), axis=1)
+    return widths, np.divide(rises, widths, out=np.zeros_like(rises), where=widths > 0.0)
+
+
 def build_bounds(instance: AuctionInstance) -> LinearBounds:
     """Write costs and bounds of the auction, in the order of `build_matrix`."""
     costs, lowers, uppers = [-instance.values], [np.zeros(instance.values.size)], [instance.caps]
     row_lower, row_upper = [np.full(len(instance.groups), -np.inf)], [instance.group_caps]
     if has_trading(instance):
         n = len(instance.symbols)
-        widths = instance.reach[:, None] * np.diff(chord_grid(instance.policy))
-        rises = np.diff(chord_nodes(instance), axis=1)
-        slopes = np.divide(rises, widths, out=np.zeros_like(rises), where=widths > 0.0)
+        widths, slopes = chord_slopes(instance)
         half, penalty = instance.half_spread, instance.policy.forced_sale_penalty
         costs.append(np.r_[half, half, np.full(n, penalty), slopes.ravel()])
         lowers.append(np.zeros(3 * n + widths.size))
         uppers.append(np.r_[instance.buy_limits, np.full(2 * n, np.inf), widths.ravel()])
-        held = instance.net(instance.held)
+        held = instance.net_held
         row_lower += [held, np.full(n, -np.inf), np.zeros(n)]
         row_upper += [held, instance.sell_limits, np.zeros(n)]
     for tail in instance.tails:
@@ -80,7 +93,7 @@ def build_matrix(instance: AuctionInstance) -> Any:
     """
     n_bids, n = len(instance.bid_ids), len(instance.symbols)
     trades = has_trading(instance)
-    rows: list[list[Any]] = [[sparse.csr_array(instance.membership.astype(np.float64))]]
+    rows: list[list[Any]] = [[group_rows(instance)]]
     if trades:
         at = (instance.symbol_of, np.arange(n_bids))
         gather = sparse.csr_array((np.ones(n_bids), at), shape=(n, n_bids))

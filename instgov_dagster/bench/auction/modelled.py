@@ -7,8 +7,8 @@ import cvxpy
 import numpy as np
 
 from instgov_dagster.bench.auction.engines import Answer
-from instgov_dagster.bench.auction.linear import has_trading
-from instgov_dagster.capital.auction.instance import AuctionInstance, chord_grid, chord_nodes
+from instgov_dagster.bench.auction.linear import chord_slopes, group_rows, has_trading
+from instgov_dagster.capital.auction.instance import AuctionInstance
 
 cp: Any = cvxpy  # its stubs do not know its own functions
 
@@ -44,8 +44,7 @@ class CvxpyModel:
         weights = cp.Variable(n_bids, nonneg=True)
         values = cp.Parameter(n_bids)
         self._parameters = {"values": values}
-        members = instance.membership.astype(np.float64)
-        rows = [weights <= instance.caps, members @ weights <= instance.group_caps]
+        rows = [weights <= instance.caps, group_rows(instance) @ weights <= instance.group_caps]
         objective = values @ weights
         if has_trading(instance):
             cost, more = self._trading(instance, weights)
@@ -83,12 +82,10 @@ class CvxpyModel:
 
 
 def _numbers(instance: AuctionInstance) -> dict[str, Any]:
-    widths = instance.reach[:, None] * np.diff(chord_grid(instance.policy))
-    rises = np.diff(chord_nodes(instance), axis=1)
-    slopes = np.divide(rises, widths, out=np.zeros_like(rises), where=widths > 0.0)
+    widths, slopes = chord_slopes(instance)
     return {
         "values": instance.values,
-        "held": instance.net(instance.held),
+        "held": instance.net_held,
         "widths": widths,
         "slopes": slopes,
     }

@@ -5,15 +5,16 @@ from numpy.typing import NDArray
 
 from instgov_dagster.bench.auction.arrays import without_penalties
 from instgov_dagster.bench.auction.engines import Answer
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.run import run_auction
-from instgov_dagster.capital.auction.solver import AuctionSolver, CvxpySolver
-from instgov_dagster.capital.cvar import delta_cvar
+from instgov_dagster.capital.auction.solver import AuctionSolver
+from instgov_dagster.capital.cvar import book_losses, delta_cvars
 
 
 def default_solver() -> AuctionSolver:
     """Make the solver the product runs with; the one place where the bench picks it."""
-    return CvxpySolver()
+    return HotSolver()
 
 
 class Instgov:
@@ -53,13 +54,12 @@ def finite_deltas(instance: AuctionInstance, weights: NDArray[np.float64]) -> ND
     Shape ``(n_symbols,)``, fractions of net asset value.
     """
     net = instance.net(weights)
-    sizes = np.where(net > 0.0, net, 1e-3)
+    changes = np.where(net > 0.0, net, 1e-3)
     returns = instance.scenarios.current.returns
-    book = np.maximum(net, sizes)
-    change = np.zeros(net.size)
-    deltas = np.zeros(net.size)
-    for i, size in enumerate(sizes):
-        change[i] = size
-        deltas[i] = delta_cvar(returns, book, change, confidence_level=instance.confidence_level)
-        change[i] = 0.0
-    return deltas
+    return delta_cvars(
+        returns,
+        book_losses(returns, np.maximum(net, changes)),
+        np.arange(net.size),
+        changes,
+        confidence_level=instance.confidence_level,
+    )

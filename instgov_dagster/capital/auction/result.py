@@ -19,7 +19,10 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 #: The fields of one output, which are columns of the frame.
 OUTPUT_FIELDS: Final = tuple(field.name for field in fields(CapitalAuctionOutput))
 
-#: What the frame holds beside the outputs' fields.
+#: What the frame holds beside the outputs' fields. The numbers beside a bid's codes: the price of
+#: its next unit in basis points, split into tail, scarce caps and trading costs, `priced_out_bps`
+#: by which its value fell short of that price, its own cap, and the least that is left of any cap
+#: it stands under.
 RESULT_SCHEMA: Final = pl.Schema(
     {
         "symbol": pl.String(),
@@ -44,6 +47,10 @@ RESULT_SCHEMA: Final = pl.Schema(
         "veto_reason": pl.String(),
         "priced_out_bps": pl.Float64(),
         "cap_weight": pl.Float64(),
+        "cap_headroom": pl.Float64(),
+        "tail_charge_bps": pl.Float64(),
+        "cap_charge_bps": pl.Float64(),
+        "cost_charge_bps": pl.Float64(),
     }
 )
 
@@ -70,12 +77,14 @@ class Certificate:
 
     ``tails`` holds, for each scenario matrix, pairs of scenario number and tail weight;
     ``group_prices`` pairs of group number and price. ``objective`` is the value of the weights,
-    ``upper_bound`` what no feasible weights exceed, ``gap`` the difference.
+    ``upper_bound`` what no feasible weights exceed, ``gap`` the difference, of which
+    ``rounding`` was made by rounding the weights to their quantum.
     """
 
     objective: float
     upper_bound: float
     gap: float
+    rounding: float
     tails: tuple[tuple[tuple[int, float], ...], ...]
     group_prices: tuple[tuple[int, float], ...]
 
@@ -227,6 +236,7 @@ class AuctionResult:
                 "objective": proof.objective,
                 "upper_bound": proof.upper_bound,
                 "gap": proof.gap,
+                "rounding": proof.rounding,
                 "tails": proof.tails,
                 "group_prices": proof.group_prices,
             },
@@ -262,6 +272,7 @@ class AuctionResult:
                 objective=proof["objective"],
                 upper_bound=proof["upper_bound"],
                 gap=proof["gap"],
+                rounding=proof["rounding"],
                 tails=tuple(tuple((s, q) for s, q in tail) for tail in proof["tails"]),
                 group_prices=tuple((g, y) for g, y in proof["group_prices"]),
             ),

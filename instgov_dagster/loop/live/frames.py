@@ -140,6 +140,8 @@ def cycle_meta(decision: CycleDecision, book: Book, **facts: Any) -> dict[str, A
         "inputs_hash": decision.inputs_hash,
         "is_late": decision.told.is_late,
         "is_stale": decision.told.is_stale,
+        "is_cold": decision.told.is_cold,
+        "has_target": not decision.found.is_scaled,
         "state": decision.told.system.name.value,
         "causes": [cause_to_dict(cause) for cause in decision.told.system.causes],
         "nav_usd": decision.valued.nav_usd,

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import state_from_frame
 from instgov_dagster.loop.book import book_from_frame
@@ -44,7 +44,7 @@ def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
         book_from_frame(tables["portfolio"]),
         state,
         context.policy,
-        solver=CvxpySolver(),
+        solver=HotSolver(),
     )
     return decision
 

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.capital.auction.run import recheck
-from instgov_dagster.capital.auction.solver import AuctionSolution, CvxpySolver, unsolved
+from instgov_dagster.capital.auction.solver import AuctionSolution, unsolved
 from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.vocabulary.capital import AuctionStatus
 from instgov_dagster.vocabulary.errors import SystemHalt
@@ -26,6 +27,9 @@ class Rogue:
     def __init__(self, weights: NDArray[np.float64] | None) -> None:
         self.weights = weights
         self.calls = 0
+
+    def restart(self) -> None:
+        pass
 
     def solve(self, instance: AuctionInstance) -> AuctionSolution:
         self.calls += 1
@@ -166,7 +170,7 @@ def test_the_order_of_the_bids_changes_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_hot_solver_answers_as_a_cold_one(seed: int) -> None:
-    hot = CvxpySolver()
+    hot = HotSolver()
     base = small(seed)
     rng = np.random.default_rng(seed)
     for _ in range(3):
@@ -174,13 +178,13 @@ def test_a_hot_solver_answers_as_a_cold_one(seed: int) -> None:
             base, values=base.values + 2e-4 * rng.standard_normal(base.values.size)
         )
         warm = run(moved, solver=hot)
-        cold = run(moved, solver=CvxpySolver())
+        cold = run(moved, solver=HotSolver())
         assert np.array_equal(warm.weights, cold.weights)
         assert warm.lambda_star == pytest.approx(cold.lambda_star, rel=1e-9)
 
 
 def test_a_solver_kept_hot_notices_new_scenarios() -> None:
-    hot = CvxpySolver()
+    hot = HotSolver()
     calm, wild = one(0.1), one(0.3)
     assert run(calm, solver=hot).weights[0] == 0.05
     assert run(wild, solver=hot).weights[0] == 0.0

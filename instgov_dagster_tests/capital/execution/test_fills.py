@@ -1,8 +1,11 @@
 """The rule of a fill, by hand and beside the paper broker's own."""
 
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from instgov_dagster.capital.execution.fills import (
 from instgov_dagster.vocabulary.audit import AppendReceipt, ApprovedOrder, OrderSide, to_money
 
 pytestmark = pytest.mark.roadmap("8.3", "TEST.8")
+_CASH = Decimal(10) ** 11
 AT = datetime(2024, 12, 6, 14, 30, tzinfo=UTC)
 RECEIPT = AppendReceipt(
     chain="loop", segment=1, sequence=1, offset=0, frame_sha256="a" * 64, rows=1
@@ -137,13 +141,13 @@ def test_the_rule_is_the_paper_brokers_sent_and_resting(  # noqa: PLR0917  # one
         receipt=RECEIPT,
         mac="b" * 64,
     )
-    broker = _broker(units, before)
-    outcome = broker.submit(order, first)
+    with _broker(units, before) as broker:
+        outcome = broker.submit(order, first)
+        changed = broker.match({"SPY": second})
     ours = {"side": side, "quantity": units, "limit_price": order.limit_price, "taken": before}
     found = fill_terms(**ours, view=first, is_resting=False)
     if found is None:
         assert outcome.status is OrderStatus.RESTING
-        changed = broker.match({"SPY": second})
         found = fill_terms(**ours, view=second, is_resting=True)
         if found is None:
             assert changed == ()
@@ -169,8 +173,12 @@ def _quote(mid: float, half_bps: float, start: float, impact: float, adv: float)
     )
 
 
-def _broker(units: Decimal, taken: Decimal) -> PaperBroker:
+@contextmanager
+def _broker(units: Decimal, taken: Decimal) -> Iterator[PaperBroker]:
     # Enough cash and units for either side, and what the day has traded so far.
-    state = PaperBroker(Decimal(10) ** 11).state()
-    traded = (("SPY", AT.date(), taken),) if taken else ()
-    return PaperBroker.from_state(replace(state, positions=(("SPY", units),), traded=traded))
+    with tempfile.TemporaryDirectory() as folder:
+        broker = PaperBroker.open(Path(folder) / "account.sqlite", opening_cash_usd=_CASH)
+        broker._positions["SPY"] = units
+        broker._day, broker._traded = AT.date(), {"SPY": taken}
+        yield broker
+        broker.close()

@@ -15,6 +15,7 @@ from instgov_dagster.adapters.journal import Position
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.projector.rows import LIVE_TABLES
 from instgov_dagster.adapters.store.published import publish, published_meta
+from instgov_dagster.capital.execution.costs import execution_costs
 
 # The last rows of what no cycle owns; the states' last ones are those of each chain.
 _LAST: Final = {
@@ -51,7 +52,8 @@ def publish_live(
         How far each chain is projected; the snapshot's meta says it.
     cycles
         How many of the last cycles are published: their facts, decisions, allocations, orders,
-        fills and cash; and at most so many of each chain's last states and of the results.
+        fills and cash, and what the orders cost; and at most so many of each chain's last states
+        and of the results.
     is_remade
         The projection is another one than the last snapshot was taken of: publish in any case.
 
@@ -71,6 +73,7 @@ def publish_live(
         [cycles],
     )
     tables = {name: _recent(con, name, cycles) for name in LIVE_TABLES}
+    tables["execution_costs"] = execution_costs(tables["orders"], tables["fills"])
     return publish(live_folder(home), tables, meta={"chains": chains}, keep=keep)
 
 

@@ -101,6 +101,11 @@ class Home:
         return self.root / "live.duckdb"
 
     @property
+    def projection_lock(self) -> Path:
+        """Held by whoever writes the projection."""
+        return self.root / "projection.lock"
+
+    @property
     def journal_dir(self) -> Path:
         """The hash-chained journals, one folder a chain."""
         return self.root / "journal"
@@ -139,6 +144,11 @@ class Home:
     def lease(self) -> Path:
         """Held by the leading live session."""
         return self.root / "live.lease"
+
+    @property
+    def paper_account(self) -> Path:
+        """The paper broker's own record of orders, fills and cash."""
+        return self.root / "paper" / "account.sqlite"
 
     @property
     def heartbeat(self) -> Path:

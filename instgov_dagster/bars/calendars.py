@@ -108,6 +108,13 @@ def history_window(asof: date, policy: HistoryPolicy) -> tuple[date, date]:
     return asof - timedelta(days=policy.window_days), asof
 
 
+def stress_window(asof: date, policy: HistoryPolicy) -> tuple[date, date]:
+    """Give what lies before the night's window and may be stressed on, within the calendars."""
+    start, _ = history_window(asof, policy)
+    earliest = asof - timedelta(days=policy.stress_window_days)
+    return min(max(earliest, CALENDAR_START), start), start
+
+
 def last_closed_date(asset_class: AssetClass | None, asof: date, policy: HistoryPolicy) -> date:
     """Give the last session of a class that the night of ``asof`` may know and look at."""
     closed = last_closed_session(

@@ -14,10 +14,11 @@ from instgov_dagster.defs.reporting import (
     read_table,
     report_step,
     run_night_step,
+    stress_facts,
     verdict,
 )
 from instgov_dagster.defs.resources import PlatformResource
-from instgov_dagster.vocabulary.capital import AuctionDecision, RiskMeasure
+from instgov_dagster.vocabulary.capital import AuctionDecision, CoverageTest, RiskMeasure
 from instgov_dagster.vocabulary.governance import Phase
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -36,7 +37,32 @@ def stress_scenarios(
         measures=counts(outcome.frame, "measure"),
         first_date=outcome.frame["scenario_date"].min(),
         last_date=outcome.frame["scenario_date"].max(),
+        **stress_facts(outcome.frame),
     )
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["stress_scenarios", "market_impact"])
+def risk_forecasts(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Forecast the tail of the book carried into the night, for the coverage tests (5.2)."""
+    outcome = run_night_step(context, platform, "risk_forecasts")
+    book = outcome.frame.row(0, named=True)
+    numbers = ("gross", "value_at_risk", "cvar", "standard_error", "n_scenarios")
+    return report_step(outcome, **{name: book[name] for name in numbers})
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["data_governance"])
+def cvar_coverage(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Hold the forecasts of earlier nights against the losses that came (5.2)."""
+    import polars as pl
+
+    outcome = run_night_step(context, platform, "cvar_coverage")
+    book = outcome.frame.filter(pl.col("scope") == BOOK)
+    values = dict(book.select("test", "value").iter_rows())
+    return report_step(outcome, **values, outcomes=book["outcomes"].max())
 
 
 @night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["data_governance"])
@@ -142,15 +168,13 @@ def execution_plan(
 def enough_scenarios(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
-    """CVaR rests on at least 1000 current scenarios, and 240 stressed ones where there are any."""
+    """CVaR rests on at least 1000 current and filtered scenarios, and 240 stressed ones if any."""
     measures = counts(read_table(context, platform, "stress_scenarios"), "measure")
     policy = platform.open().policy.cvar
-    current = measures.get(RiskMeasure.CURRENT, 0)
+    plain = min(measures.get(name, 0) for name in (RiskMeasure.CURRENT, RiskMeasure.FILTERED))
     stressed = measures.get(RiskMeasure.STRESSED, policy.min_stressed_scenarios)
-    is_enough = current >= policy.min_scenarios and stressed >= policy.min_stressed_scenarios
-    return verdict(
-        passed=is_enough, current=current, minimum=policy.min_scenarios, measures=measures
-    )
+    is_enough = plain >= policy.min_scenarios and stressed >= policy.min_stressed_scenarios
+    return verdict(passed=is_enough, fewest=plain, minimum=policy.min_scenarios, measures=measures)
 
 
 @rule("stress_scenarios", blocking=False)
@@ -196,8 +220,11 @@ def fast_equals_reference(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
     """On the night's own auction the hot engine finds what the full program finds (4.3)."""
+    from instgov_dagster.loop.steps.proof import compare_night
+
     with failing_closed(platform):
-        found = open_night(context, platform).compare_engines()
+        night = open_night(context, platform)
+        found = compare_night(night.table, night.context)
     tolerance = platform.open().policy.auction.gap_tolerance
     is_equal = found.difference is not None and found.difference <= tolerance
     return verdict(passed=is_equal, tolerance=tolerance, **asdict(found))
@@ -280,6 +307,77 @@ def book_gates_pass(
     book = verdicts.filter(pl.col("symbol") == BOOK)
     answer = none_breaks(book, ~pl.col("passed"), gates=gate_table(book))
     return answer if book.height else verdict(passed=False, rows=0)
+
+
+def _limit_rule(gate: str, sentence: str) -> dg.AssetChecksDefinition:
+    # One named limit of the final book; the gate's own row says value and limit.
+    def check(
+        context: dg.AssetCheckExecutionContext, platform: PlatformResource
+    ) -> dg.AssetCheckResult:
+        import polars as pl
+
+        verdicts = read_table(context, platform, "risk_verdicts").filter(pl.col("gate") == gate)
+        book = verdicts.filter(pl.col("symbol") == BOOK).to_dicts()
+        refused = verdicts.filter(~pl.col("passed") & (pl.col("symbol") != BOOK)).height
+        numbers = {key: row[key] for row in book for key in ("value", "limit_value", "headroom")}
+        passed = [row["passed"] for row in book] == [True]
+        return verdict(passed=passed, orders_refused=refused, **numbers)
+
+    check.__name__, check.__doc__ = f"{gate}_is_within_its_limit", sentence
+    return rule("risk_verdicts")(check)
+
+
+leverage_is_within_its_limit = _limit_rule(
+    "leverage", "The final book's gross is within the leverage limit, or no larger than it was."
+)
+drawdown_is_within_its_limit = _limit_rule(
+    "drawdown", "Nothing grows while the drawdown from the peak is beyond its limit."
+)
+correlation_is_within_its_limit = _limit_rule(
+    "correlation", "Nothing that grows moves too much like the book that was held."
+)
+sector_is_within_its_limit = _limit_rule(
+    "sector", "Every sector of the final book is within its limit, or no larger than it was."
+)
+
+
+def _coverage_rule(
+    test: CoverageTest, sentence: str, *, blocking: bool = False
+) -> dg.AssetChecksDefinition:
+    # One test of the whole book's forecasts; on too few outcomes it passes and says so.
+    def check(
+        context: dg.AssetCheckExecutionContext, platform: PlatformResource
+    ) -> dg.AssetCheckResult:
+        import polars as pl
+
+        rows = read_table(context, platform, "cvar_coverage")
+        mine = rows.filter((pl.col("scope") == BOOK) & (pl.col("test") == test.value)).to_dicts()
+        told = {key: row[key] for row in mine for key in row if key not in {"scope", "passed"}}
+        if mine and not mine[0]["is_judged"]:
+            told["notice"] = f"not enough outcomes to judge: {mine[0]['outcomes']}"
+        passed = [row["passed"] for row in mine] == [True]
+        return verdict(passed=passed, warns=not blocking, **told)
+
+    check.__name__, check.__doc__ = f"cvar_coverage_{test.value}", sentence
+    return rule("cvar_coverage", blocking=blocking)(check)
+
+
+cvar_coverage_e_process = _coverage_rule(
+    CoverageTest.E_PROCESS,
+    "The e-value against the CVaR forecasts is below its limit, watched every night (5.2).",
+    blocking=True,
+)
+cvar_coverage_kupiec = _coverage_rule(
+    CoverageTest.KUPIEC, "Value at risk is exceeded about as often as it should be (Kupiec 1995)."
+)
+cvar_coverage_christoffersen = _coverage_rule(
+    CoverageTest.CHRISTOFFERSEN,
+    "Exceedances come at the right rate and not in clusters (Christoffersen 1998).",
+)
+cvar_coverage_acerbi_szekely = _coverage_rule(
+    CoverageTest.ACERBI_SZEKELY,
+    "Losses beyond value at risk are about as large as CVaR says (Acerbi and Szekely 2014).",
+)
 
 
 @rule("execution_plan")

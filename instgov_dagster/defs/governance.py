@@ -20,7 +20,9 @@ from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Decision, Phase, StrategyLifecycle
 
 
-@night_asset(Wing.GOVERNANCE, Phase.CAPITAL_COMPETITION, after=["model_decay_metrics"])
+@night_asset(
+    Wing.GOVERNANCE, Phase.CAPITAL_COMPETITION, after=["model_decay_metrics", "cvar_coverage"]
+)
 def strategy_lifecycle(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:

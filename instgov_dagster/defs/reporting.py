@@ -10,6 +10,7 @@ import dagster as dg
 from instgov_dagster.defs.graph import Context, day_of
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster.vocabulary.governance import Cause, SystemState
 
 if TYPE_CHECKING:  # polars and the loop load in a run only
@@ -71,6 +72,7 @@ def report_ingest(report: "IngestReport") -> dg.MaterializeResult:
         "restated": report.restated,
         "withdrawn": report.withdrawn,
         "unchanged": report.unchanged,
+        "stress_added": report.stress_added,
         "archive": report.archive,
         "archive_sha256": report.archive_sha256,
         "notices": report.notices,
@@ -125,6 +127,21 @@ def counts(frame: "pl.DataFrame", column: str) -> dict[str, int]:
     """Count the rows of each value of a column, the most frequent first."""
     rows = frame[column].value_counts(sort=True).iter_rows()
     return {str(value): int(count) for value, count in rows}
+
+
+def stress_facts(scenarios: "pl.DataFrame") -> dict[str, Any]:
+    """Describe the pinned stress set: its window, its hash, its proxies; "missing" where none."""
+    by_measure = {row["measure"]: row for row in scenarios.unique("measure").to_dicts()}
+    stressed = by_measure.get(RiskMeasure.STRESSED)
+    if stressed is None:
+        return {"stress_window": "missing"}
+    current_start = by_measure[RiskMeasure.CURRENT]["window_start"]
+    return {
+        "stress_window": f"{stressed['window_start']} to {stressed['window_end']}",
+        "stress_is_within_current_window": bool(stressed["window_start"] >= current_start),
+        "stress_sha256": stressed["window_sha256"],
+        "stress_proxies": stressed["proxies"],
+    }
 
 
 def names(frame: "pl.DataFrame", condition: "pl.Expr", column: str = "symbol") -> list[str]:

@@ -8,7 +8,7 @@ import polars as pl
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.governance.stamps import require_stamps, stamp_phase
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
-from instgov_dagster.loop.steps import bars, beliefs, capital, decision, proof
+from instgov_dagster.loop.steps import bars, beliefs, capital, coverage, decision, proof, stress
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Cause, Phase, PhaseStamp
@@ -47,15 +47,17 @@ class NightStep:
 #: What a night is given: everything else is made by a step.
 INPUT_TABLES = (
     "bars",
+    "stress_bars",
     "symbol_classes",
     "previous_lifecycle",
+    "past_risk_forecasts",
     "strategy_returns",
     "portfolio",
     "system_state",
 )
 
 #: The inputs frozen with the night's ingestion: its stamp covers them.
-STAMPED_INPUTS = ("bars", "strategy_returns", "portfolio", "system_state")
+STAMPED_INPUTS = ("bars", "stress_bars", "strategy_returns", "portfolio", "system_state")
 
 _DECIDING = (*SNAPSHOT_TABLES, "portfolio", "system_state")
 
@@ -112,8 +114,14 @@ STEPS: tuple[NightStep, ...] = (
         run=beliefs.assess,
     ),
     NightStep(
+        name="cvar_coverage",
+        needs=("past_risk_forecasts", "price_history"),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=coverage.cover_risk,
+    ),
+    NightStep(
         name="strategy_lifecycle_log",
-        needs=("previous_lifecycle", "strategy_returns", "model_decay_metrics"),
+        needs=("previous_lifecycle", "strategy_returns", "model_decay_metrics", "cvar_coverage"),
         phase=Phase.CAPITAL_COMPETITION,
         run=capital.advance_lifecycle,
         find_causes=capital.lifecycle_causes,
@@ -121,9 +129,9 @@ STEPS: tuple[NightStep, ...] = (
     ),
     NightStep(
         name="stress_scenarios",
-        needs=("price_history", "data_governance", "portfolio"),
+        needs=("price_history", "data_governance", "portfolio", "bars", "stress_bars"),
         phase=Phase.CAPITAL_COMPETITION,
-        run=capital.build_stress,
+        run=stress.build_stress,
         cause_domain=frozenset({ReasonCode.TOO_FEW_SCENARIOS, ReasonCode.SCENARIO_REFUSED}),
     ),
     NightStep(
@@ -131,6 +139,12 @@ STEPS: tuple[NightStep, ...] = (
         needs=("price_history", "data_governance", "portfolio"),
         phase=Phase.CAPITAL_COMPETITION,
         run=capital.estimate_market,
+    ),
+    NightStep(
+        name="risk_forecasts",
+        needs=("portfolio", "stress_scenarios", "market_impact"),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=coverage.forecast_risk,
     ),
     NightStep(
         name="auction_bids",
@@ -300,7 +314,8 @@ def night(inputs: Tables, context: NightContext) -> NightResult:
     Parameters
     ----------
     inputs
-        The tables named by `INPUT_TABLES`; bars hold nothing known after ``context.known_at``.
+        The tables named by `INPUT_TABLES`; no bar in them was known only after
+        ``context.known_at``.
 
     Raises
     ------
@@ -310,9 +325,10 @@ def night(inputs: Tables, context: NightContext) -> NightResult:
     missing = [name for name in INPUT_TABLES if name not in inputs]
     if missing:
         raise ValueError(f"a night needs the tables {missing}")
-    late = inputs["bars"].filter(pl.col("known_at") > context.known_at)
-    if late.height:
-        raise ValueError(f"{late.height} bars were known only after {context.known_at}")
+    for name in ("bars", "stress_bars"):
+        late = inputs[name].filter(pl.col("known_at") > context.known_at)
+        if late.height:
+            raise ValueError(f"{late.height} {name} were known only after {context.known_at}")
     tables = dict(inputs)
     made = {name: content_sha256(inputs[name]) for name in STAMPED_INPUTS}
     stamps: tuple[PhaseStamp, ...] = ()

@@ -9,23 +9,23 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
+from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
-from instgov_dagster.adapters.store.archive import archive_payloads
-from instgov_dagster.adapters.store.bar_reads import bars_as_of
+from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
 from instgov_dagster.adapters.store.bar_store import append_bars
 from instgov_dagster.adapters.store.night_store import (
     is_written,
     latest_asof,
     read_night,
+    read_nights_before,
     write_night,
     written_sha256,
 )
 from instgov_dagster.adapters.store.published import publish, published_meta
-from instgov_dagster.bars.calendars import history_window
+from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
-from instgov_dagster.bars.ingestion import require_ingestion_open, stage_known_at
-from instgov_dagster.capital.auction.reference import EngineComparison
+from instgov_dagster.bars.ingestion import require_ingestion_open
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
@@ -46,7 +46,6 @@ from instgov_dagster.loop.night import (
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.state_log import append_anchored, observe
-from instgov_dagster.loop.steps.proof import compare_night
 from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import (
@@ -82,6 +81,7 @@ _FROZEN = {
     "strategy_returns": "night_strategy_returns",
     "system_state": "night_system_state",
 }
+_OF_BARS = ("bars", "stress_bars")
 _DECIDED = ("governance_decisions", "capital_allocations")
 
 
@@ -98,12 +98,12 @@ class NightRun:
 
     def __init__(self, platform: Platform, asof: date, *, run_id: str) -> None:
         self._platform = platform
-        self._context = platform.context(asof)
+        self.context = platform.context(asof)
         self._run_id = run_id
         self._lock = FileLock(platform.home.night_lock)
         self._log = platform.state_log()
         self._journal: Journal | None = None
-        self._bars_sha256: str | None = None
+        self._bars_sha256: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._lock.acquire()
@@ -131,10 +131,10 @@ class NightRun:
             meta = published_meta(self._platform.home.published / "night")
         except SystemHalt:
             return  # a damaged pointer binds nobody: only a night that publishes mends it
-        if meta is not None and self._context.asof < date.fromisoformat(meta["asof"]):
+        if meta is not None and self.context.asof < date.fromisoformat(meta["asof"]):
             raise InputError(
                 f"asof must be >= {meta['asof']}, the newest published night,"
-                f" was {self._context.asof}"
+                f" was {self.context.asof}"
             )
 
     @property
@@ -153,41 +153,44 @@ class NightRun:
         SystemHalt
             ``DISK_FULL``, or where the archive cannot be written.
         """
-        platform, context = self._platform, self._context
+        platform, context = self._platform, self.context
         policy = platform.policy
         require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
         start, end = history_window(context.asof, policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
         fetched = platform.source.fetch(names, start, end, context.asof)
-        archived = archive_payloads(
-            platform.home.raw,
-            run_id=self._run_id,
-            provider=fetched.provider,
-            payloads=fetched.payloads,
+        with platform.warehouse.reader() as con:
+            held = first_dates_held(con)
+        earlier = fetch_earlier(
+            platform.source, fetched, held, asof=context.asof, policy=policy.history
         )
-        digests = pl.DataFrame(
-            {"symbol": list(archived), "source_sha256": [a.sha256 for a in archived.values()]}
-        )
-        staged = stage_known_at(fetched.frame, policy.history).join(digests, on="symbol")
+        window = self._stage(fetched)
+        before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
-        self._bars_sha256 = None
+        self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
-            done = append_bars(
-                con,
-                _aware(staged),
-                run_id=self._run_id,
-                recorded_at=recorded_at,
-                knowledge_instant=context.known_at,
-            )
+            # The window's payload comes last: it is what the next night's is compared with.
+            appended = [
+                append_bars(
+                    con,
+                    delivery.frame,
+                    run_id=self._run_id,
+                    recorded_at=recorded_at,
+                    knowledge_instant=context.known_at,
+                )
+                for delivery in (before, window)
+                if delivery is not None
+            ]
+            done = appended[-1]
             self._persist_classes(con, fetched)
             for name, frame in frozen.items():
                 write_night(
                     con, _FROZEN[name], frame, asof=context.asof, run_id=self._run_id,
                     recorded_at=recorded_at,
                 )  # fmt: skip
-            bars = self._bars(con)
+            bars = self._bars(con, "bars")
         return IngestReport(
             provider=fetched.provider,
             symbols=len(names),
@@ -197,8 +200,18 @@ class NightRun:
             unchanged=done.unchanged,
             withdrawn=done.withdrawn,
             archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
-            archive_sha256=sha256_of({name: a.sha256 for name, a in archived.items()}),
+            archive_sha256=sha256_of(window.sha256),
+            stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
+        )
+
+    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
+        return stage_delivery(
+            fetched,
+            raw_dir=self._platform.home.raw,
+            run_id=self._run_id,
+            policy=self._platform.policy.history,
+            purpose=purpose,
         )
 
     def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
@@ -212,10 +225,11 @@ class NightRun:
         if rows:
             con.executemany("INSERT INTO symbol_classes VALUES (?, ?, ?, ?, ?)", rows)
 
-    def _bars(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-        start, end = history_window(self._context.asof, self._platform.policy.history)
+    def _bars(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+        window = history_window if name == "bars" else stress_window
+        start, end = window(self.context.asof, self._platform.policy.history)
         names = [entry.symbol for entry in self._platform.universe.symbols]
-        return bars_as_of(con, names, start=start, end=end, known_at=self._context.known_at)
+        return bars_as_of(con, names, start=start, end=end, known_at=self.context.known_at)
 
     def run_step(self, name: str) -> StepOutcome:
         """Run one step on the stored tables, write what it made, stamp its phase.
@@ -226,11 +240,11 @@ class NightRun:
             ``PHASE_ORDER_VIOLATED`` where an earlier phase has no valid stamp, or a table it
             stands on was never written or was replaced.
         """
-        step, context = STEP_BY_NAME[name], self._context
+        step, context = STEP_BY_NAME[name], self.context
         with self._platform.warehouse.reader() as con:
             stamps = self._stamps(con)
             tables = {need: self._input(con, need) for need in step.needs}
-            made = self._made(con, tables.get("bars"))
+            made = self._made(con, tables)
         result = self._run(step, tables, stamps, made)
         recorded_at = self._platform.now()
         with self._platform.warehouse.txn() as con:
@@ -266,7 +280,7 @@ class NightRun:
         made: Mapping[str, str],
     ) -> StepResult:
         try:
-            return run_step(step, tables, stamps, self._context, made=made)
+            return run_step(step, tables, stamps, self.context, made=made)
         except DataRejected as refusal:
             # A refusal that must halt is latched before the step fails.
             if refusal.reason_code.severity in (Severity.HALT, Severity.STOP):
@@ -293,45 +307,49 @@ class NightRun:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "asof": self._context.asof.isoformat(),
+            "asof": self.context.asof.isoformat(),
             "run_id": self._run_id,
-            "cycle_id": self._context.cycle_id,
+            "cycle_id": self.context.cycle_id,
             "config_hash": self._platform.config_hash,
             "code_hash": self._platform.code_hash,
             "heads": self._log.head_hashes,
         }
 
     def _stamps(self, con: duckdb.DuckDBPyConnection) -> tuple[PhaseStamp, ...]:
-        if not is_written(con, "phase_stamps", asof=self._context.asof):
+        if not is_written(con, "phase_stamps", asof=self.context.asof):
             return ()
-        frame = read_night(con, "phase_stamps", asof=self._context.asof)
-        return stamps_from_frame(frame.with_columns(pl.lit(self._context.asof).alias("asof")))
+        frame = read_night(con, "phase_stamps", asof=self.context.asof)
+        return stamps_from_frame(frame.with_columns(pl.lit(self.context.asof).alias("asof")))
 
     def _input(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
         match name:
-            case "bars":
-                return self._bars(con)
+            case "bars" | "stress_bars":
+                return self._bars(con, name)
             case "symbol_classes":
                 return con.sql("SELECT * FROM symbol_classes").pl()
             case "previous_lifecycle":
                 return self._previous_lifecycle(con)
+            case "past_risk_forecasts":
+                return read_nights_before(con, "risk_forecasts", before=self.context.asof)
             case _:
-                return read_night(con, _FROZEN.get(name, name), asof=self._context.asof)
+                return read_night(con, _FROZEN.get(name, name), asof=self.context.asof)
 
     def _made(
-        self, con: duckdb.DuckDBPyConnection, bars: pl.DataFrame | None = None
+        self, con: duckdb.DuckDBPyConnection, read: Mapping[str, pl.DataFrame] | None = None
     ) -> dict[str, str]:
         # Content hashes as they are now: the bars' once a run, the rest by what was written.
-        if self._bars_sha256 is None:
-            self._bars_sha256 = content_sha256(self._bars(con) if bars is None else bars)
-        asof = self._context.asof
-        names = [name for tables in PHASE_TABLES.values() for name in tables if name != "bars"]
-        found = {name: written_sha256(con, _FROZEN.get(name, name), asof=asof) for name in names}
-        held = {name: digest for name, digest in found.items() if digest is not None}
-        return {"bars": self._bars_sha256, **held}
+        asof, hashes = self.context.asof, self._bars_sha256
+        for name in _OF_BARS:
+            if name not in hashes:
+                hashes[name] = content_sha256((read or {}).get(name, self._bars(con, name)))
+        names = {name for tables in PHASE_TABLES.values() for name in tables} - set(_OF_BARS)
+        found = {
+            name: written_sha256(con, _FROZEN.get(name, name), asof=asof) for name in sorted(names)
+        }
+        return hashes | {name: digest for name, digest in found.items() if digest is not None}
 
     def _previous_lifecycle(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-        before = latest_asof(con, "strategy_lifecycle_log", before=self._context.asof)
+        before = latest_asof(con, "strategy_lifecycle_log", before=self.context.asof)
         if before is None:
             return pl.DataFrame(schema=LIFECYCLE_SCHEMA)
         return read_night(con, "strategy_lifecycle_log", asof=before)
@@ -341,13 +359,6 @@ class NightRun:
         with self._platform.warehouse.reader() as con:
             return self._input(con, name)
 
-    def compare_engines(self) -> EngineComparison:
-        """Solve the night's own auction once more, by its engine and by the reference."""
-        with self._platform.warehouse.reader() as con:
-            needs = STEP_BY_NAME["auction_certificate"].needs
-            tables = {need: self._input(con, need) for need in needs}
-        return compare_night(tables, self._context)
-
     def publish(self) -> PublishReport:
         """Publish what the loop and every other reader stands on, with the stamps before it.
 
@@ -356,7 +367,7 @@ class NightRun:
         SystemHalt
             ``PHASE_ORDER_VIOLATED`` where a phase before live trading has no valid stamp.
         """
-        platform, asof = self._platform, self._context.asof
+        platform, asof = self._platform, self.context.asof
         with platform.warehouse.reader() as con:
             stamps = self._stamps(con)
             outputs = phase_outputs(Phase.LIVE_TRADING, self._made(con))
@@ -387,10 +398,3 @@ class NightRun:
         """Write one cause into the night's chain and give the state that follows."""
         home = self._platform.home
         return observe(home, self._chain, self._log, (cause,), domain={cause.reason_code})
-
-
-def _aware(staged: pl.DataFrame) -> pl.DataFrame:
-    kind = staged.schema["known_at"]
-    if isinstance(kind, pl.Datetime) and kind.time_zone is None:
-        return staged.with_columns(pl.col("known_at").dt.replace_time_zone("UTC"))
-    return staged

@@ -39,6 +39,15 @@ class RiskMeasure(StrEnum):
     STRESSED = "STRESSED"
 
 
+class CoverageTest(StrEnum):
+    """How the forecasts of the tail are held against what came (SPEC 4)."""
+
+    E_PROCESS = "e_process"
+    KUPIEC = "kupiec"
+    CHRISTOFFERSEN = "christoffersen"
+    ACERBI_SZEKELY = "acerbi_szekely"
+
+
 class ExecutionRegime(StrEnum):
     """How the market is traded (roadmap 8.1)."""
 

@@ -91,6 +91,30 @@ def test_audit_verify_notices_that_the_last_frame_is_gone(ran: Path, tmp_path: P
     assert told(done)["first_bad"] == frames[-1].name
 
 
+@pytest.mark.roadmap("9.1")
+def test_audit_replay_folds_every_cycle_again(ran: Path) -> None:
+    words = ("audit", "replay", "--home", str(ran / "data"), "--config", str(ran / "config"))
+    done = instgov(*words, "--all", "--json")
+    assert done.returncode == 0, done.stderr
+    fields = told(done)
+    assert fields == {"cycles": 3, "identical": 3, "different": [], "is_other_code": False}
+    session = next(f.meta["session"] for f in read_frames(ran / "data" / "journal", "loop"))
+    done = instgov(*words, "--cycle", f"{session}-000001", "--json")
+    assert told(done)["identical"] == 2
+    done = instgov(*words, "--cycle", f"{session}-000001", "--all")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+
+def test_audit_replay_by_other_rules_is_bad_input(ran: Path, tmp_path: Path) -> None:
+    config = copy_tree(ran / "config", tmp_path / "config")
+    text = (config / "policy.yaml").read_text()
+    (config / "policy.yaml").write_text(text.replace("hurdle: 0.02", "hurdle: 0.021"))
+    words = ("audit", "replay", "--home", str(ran / "data"), "--config", str(config), "--all")
+    done = instgov(*words)
+    assert done.returncode == 2
+    assert "--config must hold the policy" in done.stderr
+
+
 def test_a_halt_is_told_and_ends_with_three_until_it_is_resumed(ran: Path, tmp_path: Path) -> None:
     home = str(copy_tree(ran, tmp_path) / "data")
     acts = ("--home", home, "--operator", "risk officer", "--reason", "drill", "--json")

@@ -29,9 +29,11 @@ PARENTS = {
     "regime_beliefs": {"data_governance"},
     "model_forecasts": {"data_governance"},
     "model_decay_metrics": {"model_forecasts"},
-    "strategy_lifecycle": {"model_decay_metrics"},
+    "cvar_coverage": {"data_governance"},
+    "strategy_lifecycle": {"model_decay_metrics", "cvar_coverage"},
     "stress_scenarios": {"data_governance"},
     "market_impact": {"data_governance"},
+    "risk_forecasts": {"stress_scenarios", "market_impact"},
     "auction_bids": {
         "regime_beliefs",
         "model_decay_metrics",
@@ -49,6 +51,7 @@ PARENTS = {
     "live_decisions": {"published_snapshot"},
     "portfolio": {"published_snapshot"},
     "audit_chain": {"decision_journal"},
+    "reconciliation": {"decision_journal", "audit_chain"},
 }
 GROUPS = {
     "bars": [
@@ -56,12 +59,12 @@ GROUPS = {
     ],
     "beliefs": ["model_decay_metrics", "model_forecasts", "regime_beliefs"],
     "capital": [
-        "auction_bids", "auction_certificate", "capital_allocations", "execution_plan",
-        "market_impact", "risk_verdicts", "stress_scenarios",
+        "auction_bids", "auction_certificate", "capital_allocations", "cvar_coverage",
+        "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
         "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
-        "published_snapshot", "strategy_lifecycle",
+        "published_snapshot", "reconciliation", "strategy_lifecycle",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -78,6 +81,7 @@ BLOCKING = {
     "regime_beliefs": {"probabilities_sum_to_one"},
     "model_forecasts": {"every_forecast_has_an_interval", "every_forecast_is_finite"},
     "model_decay_metrics": {"decay_is_bounded", "every_model_has_an_age"},
+    "cvar_coverage": {"cvar_coverage_e_process"},
     "strategy_lifecycle": {"capital_is_within_its_stage"},
     "stress_scenarios": {"enough_scenarios"},
     "market_impact": {"impact_is_estimated"},
@@ -86,7 +90,11 @@ BLOCKING = {
     "capital_allocations": {
         "every_bid_is_answered", "nothing_ineligible_is_granted", "stage_caps_hold",
     },
-    "risk_verdicts": {"book_gates_pass", "cvar_is_within_its_limit"},
+    "risk_verdicts": {
+        "book_gates_pass", "correlation_is_within_its_limit", "cvar_is_within_its_limit",
+        "drawdown_is_within_its_limit", "leverage_is_within_its_limit",
+        "sector_is_within_its_limit",
+    },
     "execution_plan": {"every_order_has_an_impact_estimate", "only_approved_orders_are_planned"},
     "governance_decisions": {
         "every_decision_has_a_reason", "every_symbol_is_decided", "nothing_vetoed_is_executed",
@@ -96,18 +104,23 @@ BLOCKING = {
     "live_decisions": {"every_cycle_decides_every_symbol"},
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},
+    "reconciliation": {"cash_agree", "fills_agree", "orders_agree", "positions_agree"},
 }  # fmt: skip
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
     "regime_beliefs": {"regime_inputs_are_present"},
     "model_decay_metrics": {"every_symbol_has_two_healthy_models"},
     "stress_scenarios": {"stress_set_is_present"},
-}
+    "cvar_coverage": {
+        "cvar_coverage_acerbi_szekely", "cvar_coverage_christoffersen", "cvar_coverage_kupiec",
+    },
+}  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
+AFTER = {"audit_chain", "reconciliation"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - {"audit_chain"},
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER,
     "governed_live_loop": LIVE,
-    "after_session": {"audit_chain"},
+    "after_session": AFTER,
 }
 
 
@@ -167,6 +180,14 @@ def test_every_job_runs_exactly_its_assets_and_all_their_checks(location: dg.Def
             (key.asset_key.to_user_string(), key.name) for key in layer.asset_graph.asset_check_keys
         }
         assert checked == {(asset, check) for asset in assets for check in wanted[asset]}
+
+
+def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Definitions) -> None:
+    told = {job.name for job in location.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert told == set(JOBS) | {"rebuild_projection"}
+    job = location.resolve_job_def("rebuild_projection")
+    assert not job.asset_layer.executable_asset_keys
+    assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
 
 
 def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(

@@ -6,7 +6,7 @@ import pytest
 
 from instgov_dagster.adapters.config import load_policy, load_universe
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
-from instgov_dagster.bars.calendars import history_window, knowledge_instant
+from instgov_dagster.bars.calendars import history_window, knowledge_instant, stress_window
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import stage_known_at
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
@@ -17,6 +17,7 @@ from instgov_dagster.loop.live.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.night import NightResult, night
 from instgov_dagster.loop.platform import DEFAULT_SEED
 from instgov_dagster.loop.steps.context import NightContext
+from instgov_dagster.loop.steps.coverage import FORECAST_SCHEMA
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster_tests.loop.homes import CONFIG
 
@@ -50,8 +51,12 @@ def run_default_night(asof: date) -> NightResult:
     first = pl.Series([fetched.first_dates[symbol] for symbol in names])
     classes = found_classes(universe).sort("symbol")
     firsts = pl.DataFrame({"symbol": names, "first_seen": first})
+    before, _ = stress_window(asof, policy.history)
+    earlier = stage_known_at(market.fetch(names, before, start, asof).frame, policy.history)
     inputs = {
         "bars": known,
+        "stress_bars": earlier,
+        "past_risk_forecasts": pl.DataFrame(schema={**FORECAST_SCHEMA, "asof": pl.Date()}),
         "symbol_classes": classes.join(firsts, on="symbol"),
         "previous_lifecycle": pl.DataFrame(schema=LIFECYCLE_SCHEMA),
         "strategy_returns": pl.DataFrame(schema=STRATEGY_RETURNS),

@@ -19,12 +19,13 @@ from instgov_dagster.loop.book import Holding, book_to_frame, fresh_book
 from instgov_dagster.loop.live.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.steps.capital import (
     advance_lifecycle,
-    build_stress,
     estimate_market,
     lifecycle_causes,
     roll_to_sessions,
 )
 from instgov_dagster.loop.steps.context import NightContext
+from instgov_dagster.loop.steps.coverage import COVERAGE_SCHEMA
+from instgov_dagster.loop.steps.stress import build_stress
 from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import StrategyLifecycle, StrategyLifecycleState
@@ -71,7 +72,16 @@ def tables(
         "previous_lifecycle": lifecycle_to_frame(previous),
         "strategy_returns": rows_of([], []) if returns is None else returns,
         "model_decay_metrics": pl.DataFrame(health),
+        "cvar_coverage": coverage_of(),
     }
+
+
+def coverage_of(*rows: tuple[str, float, int]) -> pl.DataFrame:
+    """E-values by strategy: name, value, outcomes."""
+    return pl.DataFrame(
+        [{"scope": s, "test": "e_process", "value": v, "outcomes": n} for s, v, n in rows],
+        schema=COVERAGE_SCHEMA,
+    )
 
 
 def advance(

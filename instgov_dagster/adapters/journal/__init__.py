@@ -1,6 +1,11 @@
 """Append-only, hash-chained Arrow frames: the authority for all that was decided."""
 
-from instgov_dagster.adapters.journal.anchors import Anchor, append_anchor, read_anchors
+from instgov_dagster.adapters.journal.anchors import (
+    Anchor,
+    append_anchor,
+    read_anchors,
+    read_anchors_from,
+)
 from instgov_dagster.adapters.journal.bundle import bundle_tables, is_bundle, unbundle
 from instgov_dagster.adapters.journal.chain import Journal, TornTail
 from instgov_dagster.adapters.journal.frames import Frame, canonical_json, encode_payload, key_from
@@ -29,6 +34,7 @@ __all__ = [
     "key_from",
     "list_chains",
     "read_anchors",
+    "read_anchors_from",
     "read_frames",
     "unbundle",
     "verify_chain",

@@ -50,9 +50,7 @@ class SessionSpan:
         """Give the virtual instant of a cycle of the day, UTC; cycle 0 stands at the open."""
         if cycle < 0:
             raise ValueError(f"cycle must be >= 0, was {cycle}")
-        return xnys_open(self.day) + timedelta(
-            seconds=(self.first_cycle + cycle) * self.period_seconds
-        )
+        return xnys_open(self.day) + timedelta(seconds=cycle * self.period_seconds)
 
 
 class QuoteStream(Protocol):

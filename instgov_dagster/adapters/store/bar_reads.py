@@ -93,6 +93,12 @@ def bars_as_of(
     return pl.concat(parts).with_columns(pl.col("known_at").dt.convert_time_zone("UTC"))
 
 
+def first_dates_held(con: duckdb.DuckDBPyConnection) -> dict[str, date]:
+    """Give the date of the first bar the store holds of each symbol, known at any instant."""
+    rows = con.execute("SELECT symbol, min(date) FROM bar_versions GROUP BY symbol").fetchall()
+    return {str(symbol): first for symbol, first in rows}
+
+
 def price_matrix(
     con: duckdb.DuckDBPyConnection,
     symbols: Sequence[str],

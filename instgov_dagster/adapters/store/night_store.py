@@ -109,6 +109,31 @@ def read_night(con: duckdb.DuckDBPyConnection, table: str, *, asof: date) -> pl.
     return frame
 
 
+def read_nights_before(con: duckdb.DuckDBPyConnection, table: str, *, before: date) -> pl.DataFrame:
+    """Read the rows of the latest write of every date before one, with their ``asof``.
+
+    Raises
+    ------
+    ValueError
+        If the table is unknown.
+    """
+    _columns(con, table)
+    found = con.execute(
+        f"""
+        WITH latest AS (
+            SELECT "asof", run_id, recorded_at FROM night_writes
+            WHERE table_name = ? AND "asof" < ?
+            QUALIFY row_number() OVER (PARTITION BY "asof" ORDER BY sequence DESC) = 1
+        )
+        SELECT t.* EXCLUDE (run_id, recorded_at)
+        FROM "{table}" t SEMI JOIN latest USING ("asof", run_id, recorded_at)
+        ORDER BY ALL
+        """,  # noqa: S608  # the name stands in the catalog
+        [table, before],
+    ).to_arrow_table()
+    return cast("pl.DataFrame", pl.from_arrow(found))
+
+
 def is_written(con: duckdb.DuckDBPyConnection, table: str, *, asof: date) -> bool:
     """Tell whether any night wrote the table for a date."""
     return _latest(con, table, asof) is not None

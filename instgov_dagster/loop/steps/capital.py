@@ -1,4 +1,4 @@
-"""The night's capital steps before any decision: lifecycle, scenarios, the cost of trading."""
+"""The night's capital steps before any decision: lifecycle and the cost of trading."""
 
 import math
 from datetime import UTC, date, datetime
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from instgov_dagster.bars.calendars import expected_sessions, session_known_at
 from instgov_dagster.bars.sizes import average_dollar_volume, last_prices
 from instgov_dagster.capital.impact import estimate_market_impact
-from instgov_dagster.capital.scenarios import build_scenarios, scenarios_to_frame
 from instgov_dagster.governance.lifecycle import (
     StrategyRecord,
     evaluate_lifecycle,
@@ -19,12 +18,11 @@ from instgov_dagster.governance.lifecycle import (
     lifecycle_to_frame,
 )
 from instgov_dagster.governance.state import cause_of
-from instgov_dagster.loop.book import book_from_frame
 from instgov_dagster.loop.live.attribution import sum_returns
-from instgov_dagster.loop.steps.beliefs import eligible_symbols, panel_of
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.stress import scenario_symbols
 from instgov_dagster.vocabulary.bars import AssetClass
-from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.governance import Cause, StrategyLifecycleState
 from instgov_dagster.vocabulary.policy.beliefs import StrategySpec
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -71,8 +69,8 @@ def _record(
     sessions: NDArray[np.datetime64],
     context: NightContext,
 ) -> StrategyRecord:
-    # What nobody measures yet must not pass: an error rate of 1 and an e-value at its limit
-    # refuse both promotions, and neither is read by what ends a strategy.
+    # What nobody measures yet must not pass: an error rate of 1 refuses both promotions, and is
+    # not read by what ends a strategy.
     health = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
     rows = tables["strategy_returns"].filter(
         (pl.col("strategy_id") == spec.strategy_id) & (pl.col("date") >= start)
@@ -83,11 +81,21 @@ def _record(
         is_model_healthy=bool(health["is_healthy"].any()),
         error_rate=1.0,
         signal_stale_hours=_stale_hours(health, context.known_at),
-        e_value=context.policy.lifecycle.promotion.harvesting_e_value,
+        e_value=_e_value(tables["cvar_coverage"], spec.strategy_id, context),
         pnl=days["pnl"].to_numpy(),
         gross=days["gross"].to_numpy(),
         volatility_annual=days["volatility_annual"].to_numpy(),
     )
+
+
+def _e_value(coverage: pl.DataFrame, strategy_id: str, context: NightContext) -> float:
+    # Of the strategy's own forecasts. On too few outcomes it is no evidence: at its limit it
+    # refuses the promotion it is asked for.
+    mine = (pl.col("scope") == strategy_id) & (pl.col("test") == CoverageTest.E_PROCESS.value)
+    found = coverage.filter(
+        mine & (pl.col("outcomes") >= context.policy.cvar.coverage.min_outcomes)
+    )["value"].to_list()
+    return float(found[0]) if found else context.policy.lifecycle.promotion.harvesting_e_value
 
 
 def _stale_hours(health: pl.DataFrame, known_at: datetime) -> float:
@@ -138,40 +146,6 @@ def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
     if not broken:
         return ()
     return (cause_of(ReasonCode.MASS_DRAWDOWN_REVIEW, f"broke down: {', '.join(broken)}"),)
-
-
-def scenario_symbols(tables: Tables) -> tuple[str, ...]:
-    """List what needs scenarios and costs: all that may be bid for, and all that is held.
-
-    Raises
-    ------
-    SystemHalt
-        ``RECONCILIATION_UNRESOLVED`` if a held symbol is none of the universe's: it has no
-        prices, so the book cannot be valued, measured or sold.
-    """
-    held = {row.symbol for row in book_from_frame(tables["portfolio"]).holdings}
-    governed = tables["data_governance"].filter(~pl.col("is_reference"))
-    unknown = sorted(held - set(governed["symbol"].to_list()))
-    if unknown:
-        raise SystemHalt(
-            ReasonCode.RECONCILIATION_UNRESOLVED, f"held, not in the universe: {unknown}"
-        )
-    return tuple(sorted(held | set(eligible_symbols(tables))))
-
-
-def build_stress(tables: Tables, context: NightContext) -> pl.DataFrame:
-    """Build the scenarios of the decision horizon (SPEC 4)."""
-    symbols = scenario_symbols(tables)
-    panel = panel_of(tables, symbols, context)
-    classes = dict(tables["data_governance"].select("symbol", "asset_class").iter_rows())
-    scenarios = build_scenarios(
-        panel.dates,
-        panel.symbols,
-        tuple(AssetClass(classes[symbol]) for symbol in panel.symbols),
-        panel.prices,
-        config=context.policy.cvar,
-    )
-    return scenarios_to_frame(scenarios)
 
 
 def estimate_market(tables: Tables, context: NightContext) -> pl.DataFrame:

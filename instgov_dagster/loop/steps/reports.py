@@ -10,7 +10,11 @@ from instgov_dagster.vocabulary.governance import Cause, PhaseStamp, SystemState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What one ingestion did, in rows and files."""
+    """What one ingestion did, in rows and files.
+
+    ``stress_added`` counts the bars of before the window, fetched once a symbol for the stress
+    set; every other number is the window's.
+    """
 
     provider: str
     symbols: int
@@ -21,6 +25,7 @@ class IngestReport:
     withdrawn: int
     archive: str
     archive_sha256: str
+    stress_added: int
     notices: tuple[str, ...]
 
 

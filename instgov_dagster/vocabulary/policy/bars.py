@@ -8,9 +8,14 @@ from instgov_dagster.vocabulary.checks import check_bounds, number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryPolicy:
-    """The window of history, when a session counts as closed, and how much of it must be there."""
+    """The window of history, when a session counts as closed, and how much of it must be there.
+
+    ``stress_window_days`` is how far back the worst year is looked for; no provider of the
+    capability matrix delivers more.
+    """
 
     window_days: int = number(1825, ge=30, le=18_000)
+    stress_window_days: int = number(5000, ge=30, le=18_000)
     nominal_sessions: int = number(1260, ge=21)
     coverage: float = number(0.99, gt=0, le=1)
     close_delay_hours: float = number(2.0, ge=0, le=24)

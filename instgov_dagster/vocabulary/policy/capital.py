@@ -8,12 +8,38 @@ from instgov_dagster.vocabulary.checks import check_bounds, number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CoveragePolicy:
+    """When the forecasts of the tail count as wrong (SPEC 4).
+
+    ``e_limit`` is where the e-process blocks: a correct model reaches it with a chance of at most
+    one over it, however long it is watched. ``e_max_bet`` bounds its bets, and where expected
+    shortfall exceeds value at risk by no more than ``es_var_slack`` no bet is made. A test speaks
+    from ``min_outcomes`` on; a p-value below ``significance`` or a Z2 below ``z2_limit`` warns.
+    """
+
+    e_limit: float = number(20.0, gt=1.0)
+    e_max_bet: float = number(0.5, gt=0.0, lt=1.0)
+    es_var_slack: float = number(1e-9, ge=0.0, le=1e-3)
+    min_outcomes: int = number(63, ge=2)
+    significance: float = number(0.05, gt=0.0, lt=1.0)
+    z2_limit: float = number(-0.7, lt=0.0)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CVaRConfig:
     """The tail risk the book may carry (roadmap 5.1) and the scenarios it is measured on.
 
     ``haircut`` is the share of the limit the auction may use: an optimised book's realised CVaR
     runs above its in-sample one. A scenario's base price is floored at ``base_floor_share`` of the
     median of the trailing ``base_floor_sessions`` closes, because oil has traded below zero.
+
+    Filtered scenarios are scaled by a volatility of weight ``filter_lambda`` that needs
+    ``filter_warmup_sessions``, and that never counts as less than ``filter_floor_share`` of its
+    median. The stress set is the worst ``stress_sessions`` of a universe of which at least
+    ``stress_min_share`` of the symbols must be held; a proxy's beta is ``proxy_min_beta`` or more.
     """
 
     confidence_level: float = number(0.95, gt=0.5, lt=1.0)
@@ -28,6 +54,13 @@ class CVaRConfig:
     missing_stress_multiplier: float = number(2.5, ge=1.0)
     base_floor_share: float = number(0.25, ge=0.0, le=1.0)
     base_floor_sessions: int = number(252, ge=1)
+    filter_lambda: float = number(0.94, gt=0.0, lt=1.0)
+    filter_warmup_sessions: int = number(63, ge=2)
+    filter_floor_share: float = number(0.1, ge=0.0, le=1.0)
+    stress_sessions: int = number(252, ge=40, le=1260)
+    stress_min_share: float = number(0.5, gt=0.0, le=1.0)
+    proxy_min_beta: float = number(1.0, ge=0.0, le=10.0)
+    coverage: CoveragePolicy = field(default_factory=CoveragePolicy)
 
     def __post_init__(self) -> None:
         if not isinstance(self.scale_on_breach, bool):
@@ -35,6 +68,11 @@ class CVaRConfig:
                 f"CVaRConfig.scale_on_breach must be a bool, was {self.scale_on_breach!r}"
             )
         check_bounds(self)
+        if self.stress_sessions < self.min_stressed_scenarios:
+            raise ValueError(
+                "CVaRConfig.stress_sessions must be >= min_stressed_scenarios "
+                f"({self.min_stressed_scenarios}), was {self.stress_sessions}"
+            )
 
 
 def _check_table(owner: str, table: ClassTable, *, least: float, most: float) -> None:

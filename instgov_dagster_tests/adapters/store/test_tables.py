@@ -17,9 +17,12 @@ from instgov_dagster.capital.auction.bids import BID_FIELDS
 from instgov_dagster.capital.execution import PLAN_SCHEMA
 from instgov_dagster.capital.impact import MARKET_IMPACT_SCHEMA
 from instgov_dagster.capital.risk import VERDICT_SCHEMA
+from instgov_dagster.capital.scenarios import SCENARIO_SCHEMA
 from instgov_dagster.governance.decisions.rows import DECISION_SCHEMA
 from instgov_dagster.governance.lifecycle.rows import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import STAMP_SCHEMA
+from instgov_dagster.loop.steps.coverage import COVERAGE_SCHEMA as CVAR_COVERAGE_SCHEMA
+from instgov_dagster.loop.steps.coverage import FORECAST_SCHEMA as RISK_FORECAST_SCHEMA
 from instgov_dagster_tests.adapters.store.stores import ASOF, NIGHT
 
 CYCLE = {"cycle_id": pl.String()}
@@ -44,6 +47,9 @@ def con() -> duckdb.DuckDBPyConnection:
         ("model_forecasts", FORECAST_SCHEMA),
         ("model_decay_metrics", HEALTH_SCHEMA),
         ("market_impact", MARKET_IMPACT_SCHEMA),
+        ("stress_scenarios", SCENARIO_SCHEMA),
+        ("risk_forecasts", RISK_FORECAST_SCHEMA),
+        ("cvar_coverage", CVAR_COVERAGE_SCHEMA),
         ("execution_plan", CYCLE | dict(PLAN_SCHEMA)),
         ("risk_verdicts", CYCLE | dict(VERDICT_SCHEMA)),
         ("governance_decisions", DECISION_SCHEMA),

@@ -243,7 +243,13 @@ def test_what_the_auction_chose_passes_the_gates(seed: int) -> None:
 def test_the_verdict_is_written_one_row_a_gate() -> None:
     verdict = judge(proposal([0.0, 0.01], [0.05, 0.01]), crashes(0.1, 0.1))
     frame = verdict.to_frame()
-    assert frame.filter(symbol="*")["gate"].to_list() == ["cvar", "leverage", "drawdown"]
+    assert frame.filter(symbol="*")["gate"].to_list() == [
+        "cvar",
+        "leverage",
+        "drawdown",
+        "correlation",
+        "sector",
+    ]
     assert frame.filter(symbol="S000")["gate"].to_list() == [
         "cvar",
         "marginal_cvar",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instgov_dagster.capital.book import BookRisk
-from instgov_dagster.capital.gates import (
+from instgov_dagster.capital.risk.gates import (
     gate_correlation,
     gate_cvar,
     gate_drawdown,

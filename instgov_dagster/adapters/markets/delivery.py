@@ -1,0 +1,96 @@
+"""What a market delivered on its way into the store: archived, hashed, dated; nothing is judged."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+
+from instgov_dagster.adapters.markets.protocol import Fetched, MarketSource
+from instgov_dagster.adapters.store.archive import archive_payloads
+from instgov_dagster.bars.calendars import stress_window
+from instgov_dagster.bars.ingestion import stage_known_at
+from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
+
+# A market's first bar may be days after the day asked from: no longer closure is known.
+_CLOSURE = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Delivery:
+    """Bars ready to be appended, with the hash of each symbol's archived payload."""
+
+    frame: pl.DataFrame
+    sha256: Mapping[str, str]
+
+
+def stage_delivery(
+    fetched: Fetched, *, raw_dir: Path, run_id: str, policy: HistoryPolicy, purpose: str = ""
+) -> Delivery:
+    """Archive what was received and say of each bar when it was known and what it came from.
+
+    Parameters
+    ----------
+    purpose
+        Told apart in the archive's file names where one run fetches twice; empty for the window.
+
+    Raises
+    ------
+    SystemHalt
+        ``AUDIT_WRITE_FAILED`` where the archive cannot be written.
+    """
+    archived = archive_payloads(
+        raw_dir,
+        run_id=run_id,
+        provider=f"{fetched.provider}-{purpose}" if purpose else fetched.provider,
+        payloads=fetched.payloads,
+    )
+    digests = {symbol: payload.sha256 for symbol, payload in archived.items()}
+    sources = pl.DataFrame(
+        {"symbol": list(digests), "source_sha256": list(digests.values())},
+        schema={"symbol": pl.String, "source_sha256": pl.String},
+    )
+    staged = stage_known_at(fetched.frame, policy).join(sources, on="symbol")
+    return Delivery(frame=_aware(staged), sha256=digests)
+
+
+def fetch_earlier(
+    source: MarketSource,
+    fetched: Fetched,
+    held: Mapping[str, date],
+    *,
+    asof: date,
+    policy: HistoryPolicy,
+) -> Fetched | None:
+    """Ask for what the market holds before the night's window and the store does not.
+
+    It is asked for once a symbol: bars that leave the window stay in the store.
+
+    Parameters
+    ----------
+    fetched
+        The window's delivery, which tells the first bar the market holds of each symbol.
+    held
+        The first bar the store holds of each symbol.
+
+    Returns
+    -------
+    The bars before the window; ``None`` where nothing is missing.
+    """
+    begin, start = stress_window(asof, policy)
+    wanted = {
+        symbol: max(first, begin)
+        for symbol, first in fetched.first_dates.items()
+        if max(first, begin) + _CLOSURE < held.get(symbol, start)
+    }
+    if not wanted:
+        return None
+    return source.fetch(sorted(wanted), min(wanted.values()), start, asof)
+
+
+def _aware(staged: pl.DataFrame) -> pl.DataFrame:
+    kind = staged.schema["known_at"]
+    if isinstance(kind, pl.Datetime) and kind.time_zone is None:
+        return staged.with_columns(pl.col("known_at").dt.replace_time_zone("UTC"))
+    return staged

@@ -1,0 +1,123 @@
+"""The scenarios of a night as values: one matrix a measure, one column a symbol."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from instgov_dagster.capital.cvar import cvar
+from instgov_dagster.vocabulary.capital import RiskMeasure
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScenarioMeasure:
+    """One CVaR measure: the returns it is taken on and what multiplies it.
+
+    ``returns`` has shape ``(n_scenarios, n_symbols)`` in the order of ``ScenarioSet.symbols``,
+    ``end_dates`` shape ``(n_scenarios,)``. A multiplier above 1 acts on max(CVaR, 0). ``proxies``
+    are the symbols whose column is their class's, because they have no history of their own.
+    """
+
+    name: RiskMeasure
+    end_dates: NDArray[np.datetime64]
+    returns: NDArray[np.float64]
+    multiplier: float
+    reason_codes: tuple[ReasonCode, ...]
+    proxies: tuple[str, ...] = ()
+    is_finite: bool = field(init=False)
+    _alone: dict[float, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.returns.ndim != 2 or self.end_dates.shape != (self.returns.shape[0],):
+            raise ValueError(
+                f"{self.name}.returns must be (n_scenarios, n_symbols) with one date a row, was "
+                f"{self.returns.shape} with {self.end_dates.shape}"
+            )
+        if not self.multiplier >= 1.0 or not np.isfinite(self.multiplier):
+            raise ValueError(f"{self.name}.multiplier must be >= 1, was {self.multiplier!r}")
+        # Judged once a night, not once a second: from here on nobody may write the numbers.
+        self.returns.setflags(write=False)
+        object.__setattr__(self, "is_finite", bool(np.isfinite(self.returns).all()))
+
+    def standalone_cvar(self, confidence_level: float) -> NDArray[np.float64]:
+        """Give the CVaR of a unit of each symbol alone, shape ``(n_symbols,)``; kept once known.
+
+        NaN where a return of the symbol is not finite.
+        """
+        if confidence_level not in self._alone:
+            is_known = np.isfinite(self.returns.sum(axis=0)).tolist()
+            self._alone[confidence_level] = np.array(
+                [
+                    cvar(-self.returns[:, i], confidence_level=confidence_level) if ok else np.nan
+                    for i, ok in enumerate(is_known)
+                ]
+            )
+        return self._alone[confidence_level]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScenarioSet:
+    """The scenarios of one night: one column a symbol, the current measure first."""
+
+    symbols: tuple[str, ...]
+    measures: tuple[ScenarioMeasure, ...]
+    _cuts: dict[tuple[str, ...], "ScenarioSet"] = field(
+        init=False, repr=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        names = [measure.name for measure in self.measures]
+        if not names or names[0] is not RiskMeasure.CURRENT or len(set(names)) != len(names):
+            raise ValueError(f"measures must be distinct and begin with CURRENT, were {names}")
+        for measure in self.measures:
+            if measure.returns.shape[1] != len(self.symbols):
+                raise ValueError(
+                    f"{measure.name}.returns must have {len(self.symbols)} columns, "
+                    f"was {measure.returns.shape[1]}"
+                )
+
+    @property
+    def current(self) -> ScenarioMeasure:
+        """The measure the hurdle and the marginal limit are taken on."""
+        return self.measures[0]
+
+    def select(self, symbols: tuple[str, ...]) -> "ScenarioSet":
+        """Keep the columns of ``symbols``, in that order; the last cut is kept.
+
+        Raises
+        ------
+        ValueError
+            If a symbol has no scenarios: what cannot be measured cannot be held.
+        """
+        if symbols == self.symbols:
+            return self
+        if symbols not in self._cuts:
+            self._cuts.clear()
+            self._cuts[symbols] = self._cut(symbols)
+        return self._cuts[symbols]
+
+    def _cut(self, symbols: tuple[str, ...]) -> "ScenarioSet":
+        place = {symbol: i for i, symbol in enumerate(self.symbols)}
+        missing = [symbol for symbol in symbols if symbol not in place]
+        if missing:
+            raise ValueError(f"symbols must have scenarios, without any were {missing}")
+        wanted = frozenset(symbols)
+        columns = np.array([place[symbol] for symbol in symbols], dtype=np.intp)
+        cut: dict[int, NDArray[np.float64]] = {}
+        measures = []
+        for measure in self.measures:
+            key = id(measure.returns)  # a multiplied measure shares its matrix, and keeps doing so
+            if key not in cut:
+                cut[key] = np.ascontiguousarray(measure.returns[:, columns])
+            measures.append(
+                ScenarioMeasure(
+                    name=measure.name,
+                    end_dates=measure.end_dates,
+                    returns=cut[key],
+                    multiplier=measure.multiplier,
+                    reason_codes=measure.reason_codes,
+                    proxies=tuple(name for name in measure.proxies if name in wanted),
+                )
+            )
+        return ScenarioSet(symbols=symbols, measures=tuple(measures))

@@ -1,0 +1,190 @@
+"""What the night expects of the book it is handed, and whether earlier nights expected enough."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.bars.calendars import CALENDAR_START, expected_sessions
+from instgov_dagster.bars.panel import PricePanel
+from instgov_dagster.capital.coverage import CoverageOutcomes, judge_coverage
+from instgov_dagster.capital.cvar import book_losses, cvar, cvar_standard_error, value_at_risk
+from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
+from instgov_dagster.capital.scenarios.returns import horizon_returns
+from instgov_dagster.loop.book import Book, book_from_frame
+from instgov_dagster.loop.steps.beliefs import panel_of
+from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.vocabulary.errors import DataRejected
+from instgov_dagster.vocabulary.policy.capital import CVaRConfig
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+#: The scope of the whole book; every other scope is a strategy's name.
+WHOLE_BOOK: Final = "*"
+
+#: One row a scope: what is held by last closes, and its tail on the current scenarios.
+FORECAST_SCHEMA: Final = pl.Schema(
+    {
+        "scope": pl.String(),
+        "session": pl.Date(),
+        "horizon_days": pl.Int64(),
+        "gross": pl.Float64(),
+        "value_at_risk": pl.Float64(),
+        "cvar": pl.Float64(),
+        "standard_error": pl.Float64(),
+        "n_scenarios": pl.Int64(),
+        "symbols": pl.List(pl.String()),
+        "weights": pl.List(pl.Float64()),
+    }
+)
+
+#: One row a scope and test, see `CoverageVerdict`.
+COVERAGE_SCHEMA: Final = pl.Schema(
+    {
+        "scope": pl.String(),
+        "test": pl.String(),
+        "value": pl.Float64(),
+        "p_value": pl.Float64(),
+        "limit_value": pl.Float64(),
+        "outcomes": pl.Int64(),
+        "exceedances": pl.Int64(),
+        "highest": pl.Float64(),
+        "last_session": pl.Date(),
+        "is_judged": pl.Boolean(),
+        "passed": pl.Boolean(),
+    }
+)
+
+
+def forecast_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Forecast VaR and CVaR of the book carried into the night, whole and by strategy.
+
+    Raises
+    ------
+    DataRejected
+        ``RISK_NOT_FINITE`` where what is held has no price.
+    """
+    config = context.policy.cvar
+    names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
+    scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=config)
+    closes = dict(tables["market_impact"].select("symbol", "last_close").iter_rows())
+    book = book_from_frame(tables["portfolio"])
+    specs = {spec.strategy_id for spec in context.policy.models.strategies}
+    scopes = sorted(specs | {row.strategy_id for row in book.holdings})
+    weights = _weights(book, scopes, names, closes)
+    rows = [_forecast(WHOLE_BOOK, weights.sum(axis=0), scenarios, config)]
+    rows += [
+        _forecast(scope, own, scenarios, config) for scope, own in zip(scopes, weights, strict=True)
+    ]
+    return pl.DataFrame(rows, schema=FORECAST_SCHEMA, orient="row")
+
+
+def _weights(
+    book: Book, scopes: list[str], names: tuple[str, ...], closes: Mapping[str, float | None]
+) -> NDArray[np.float64]:
+    # Shape (n_scopes, n_symbols), fractions of net asset value at the last known closes.
+    quantities = book.quantities(scopes, names)
+    prices = np.array([closes[name] for name in names], dtype=np.float64)
+    values = np.where(quantities == 0.0, 0.0, quantities * prices)
+    nav = float(book.cash_usd) + float(values.sum())
+    if not (np.isfinite(nav) and nav > 0.0):
+        raise DataRejected(ReasonCode.RISK_NOT_FINITE, f"the book handed over is worth {nav!r}")
+    weights: NDArray[np.float64] = values / nav
+    return weights
+
+
+def _forecast(
+    scope: str, weights: NDArray[np.float64], scenarios: ScenarioSet, config: CVaRConfig
+) -> tuple[object, ...]:
+    losses, level = book_losses(scenarios.current.returns, weights), config.confidence_level
+    held = np.flatnonzero(weights)
+    return (
+        scope,
+        scenarios.current.end_dates[-1].astype(date),
+        config.horizon_days,
+        float(np.abs(weights).sum()),
+        value_at_risk(losses, confidence_level=level),
+        cvar(losses, confidence_level=level),
+        cvar_standard_error(losses, confidence_level=level, overlap_sessions=config.horizon_days),
+        losses.size,
+        [scenarios.symbols[i] for i in held],
+        weights[held].tolist(),
+    )
+
+
+def cover_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Hold the forecasts of earlier nights against the losses of their books since (SPEC 4)."""
+    past = tables["past_risk_forecasts"]
+    held = past["symbols"].explode(empty_as_null=False).unique().drop_nulls().sort()
+    panel = panel_of(tables, tuple(held.to_list()), context)
+    specs = {spec.strategy_id for spec in context.policy.models.strategies}
+    scopes = [WHOLE_BOOK, *sorted((specs | set(past["scope"].to_list())) - {WHOLE_BOOK})]
+    rows = []
+    for scope in scopes:
+        outcomes = realised_outcomes(
+            past.filter(pl.col("scope") == scope), panel, config=context.policy.cvar
+        )
+        verdicts = judge_coverage(outcomes, asof=context.asof, config=context.policy.cvar)
+        rows += [
+            (
+                scope,
+                told.test.value,
+                told.value,
+                told.p_value,
+                told.limit,
+                told.outcomes,
+                told.exceedances,
+                told.highest,
+                told.last_session,
+                told.is_judged,
+                told.passed,
+            )
+            for told in verdicts
+        ]
+    return pl.DataFrame(rows, schema=COVERAGE_SCHEMA, orient="row")
+
+
+def realised_outcomes(
+    past: pl.DataFrame, panel: PricePanel, *, config: CVaRConfig
+) -> CoverageOutcomes:
+    """Find what came of one scope's forecasts: the loss of the book held still over the horizon.
+
+    Parameters
+    ----------
+    past
+        ``FORECAST_SCHEMA`` with ``asof``, of one scope. Of nights that stood on one session the
+        last counts; a night on which nothing was held, or of another horizon, does not.
+    panel
+        Tonight's prices; a forecast whose horizon is not over, or of which a price is missing,
+        has no outcome yet.
+    """
+    rows = past.filter((pl.col("gross") > 0.0) & (pl.col("horizon_days") == config.horizon_days))
+    rows = rows.sort("asof").unique("session", keep="last", maintain_order=True).sort("session")
+    returns = horizon_returns(panel.prices, sessions=config.horizon_days, config=config)
+    columns = {symbol: i for i, symbol in enumerate(panel.symbols)}
+    place_of = {day: i for i, day in enumerate(panel.dates[: returns.shape[0]].tolist())}
+    found = []
+    for session, edge, tail, symbols, weights in rows.select(
+        "session", "value_at_risk", "cvar", "symbols", "weights"
+    ).iter_rows():
+        place = place_of.get(session)
+        if place is None:
+            continue
+        held = returns[place, [columns[symbol] for symbol in symbols]]
+        loss = -float(held @ np.array(weights))
+        if np.isfinite(loss):
+            found.append((place, edge, tail, loss))
+    table = np.array(found, dtype=np.float64).reshape(len(found), 4)
+    places = table[:, 0].astype(np.intp)
+    # Counted from the calendar's first session: a lane keeps its sessions as the window moves.
+    end = panel.dates[-1].astype(date) + timedelta(days=1) if panel.dates.size else CALENDAR_START
+    numbers = np.searchsorted(expected_sessions(None, CALENDAR_START, end), panel.dates[places])
+    return CoverageOutcomes(
+        ends=panel.dates[places + config.horizon_days],
+        places=numbers,
+        value_at_risk=table[:, 1],
+        cvar=table[:, 2],
+        losses=table[:, 3],
+    )

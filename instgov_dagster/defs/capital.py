@@ -220,8 +220,11 @@ def fast_equals_reference(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
     """On the night's own auction the hot engine finds what the full program finds (4.3)."""
+    from instgov_dagster.loop.steps.proof import compare_night
+
     with failing_closed(platform):
-        found = open_night(context, platform).compare_engines()
+        night = open_night(context, platform)
+        found = compare_night(night.table, night.context)
     tolerance = platform.open().policy.auction.gap_tolerance
     is_equal = found.difference is not None and found.difference <= tolerance
     return verdict(passed=is_equal, tolerance=tolerance, **asdict(found))

@@ -154,9 +154,9 @@ class NightRun:
             ``DISK_FULL``, or where the archive cannot be written.
         """
         platform, context = self._platform, self._context
-        policy = platform.policy
-        require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
-        require_ingestion_open(context.market, platform.now(), policy.history)
+        least = platform.policy.loop.min_free_disk_mib * _MIB
+        require_free_space(platform.home.root, needed_bytes=least)
+        require_ingestion_open(context.market, platform.now(), platform.policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
@@ -167,7 +167,7 @@ class NightRun:
             asof=context.asof,
             raw_dir=platform.home.raw,
             run_id=self._run_id,
-            policy=policy.history,
+            policy=platform.policy.history,
         )
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
         self._bars_sha256 = {}
@@ -183,18 +183,17 @@ class NightRun:
                 )
                 for delivery in deliveries
             ]
-            done = appended[-1]
             self._persist_classes(con, fetched)
             for name, frame in frozen.items():
                 write_night(
                     con, _FROZEN[name], frame, asof=context.asof, run_id=self._run_id,
                     recorded_at=recorded_at,
                 )  # fmt: skip
-            bars = self._bars(con, "bars")
+            done, height = appended[-1], self._bars(con, "bars").height
         return IngestReport(
             provider=fetched.provider,
             symbols=len(names),
-            bars=bars.height,
+            bars=height,
             added=done.added,
             restated=done.restated,
             unchanged=done.unchanged,

@@ -1,12 +1,16 @@
 """Assets and rules of the capital wing: stress, impact, auction, gates, plan (phases 4, 5, 8)."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from instgov_dagster.defs.graph import Wing, night_asset, rule
+from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import (
     counts,
     gate_table,
     none_breaks,
+    open_night,
     read_table,
     report_step,
     run_night_step,
@@ -100,6 +104,17 @@ def auction_bids(
 
 
 @night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["auction_bids"])
+def auction_certificate(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Store the proof of the night's auction: tail weights, prices, bound and gap (4.3)."""
+    outcome = run_night_step(context, platform, "auction_certificate")
+    proof = outcome.frame.row(0, named=True)
+    told = ("status", "objective", "upper_bound", "gap", "rounding", "lambda_star")
+    return report_step(outcome, **{name: proof[name] for name in told})
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["auction_certificate"])
 def capital_allocations(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:
@@ -198,6 +213,18 @@ def bids_are_finite(
     bids = read_table(context, platform, "auction_bids")
     is_whole = pl.all_horizontal(cs.float().is_finite(), cs.integer().is_not_null())
     return none_breaks(bids, ~is_whole)
+
+
+@rule("auction_certificate")
+def fast_equals_reference(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """On the night's own auction the hot engine finds what the full program finds (4.3)."""
+    with failing_closed(platform):
+        found = open_night(context, platform).compare_engines()
+    tolerance = platform.open().policy.auction.gap_tolerance
+    is_equal = found.difference is not None and found.difference <= tolerance
+    return verdict(passed=is_equal, tolerance=tolerance, **asdict(found))
 
 
 @rule("capital_allocations")

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.assemble import build_instance
+from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.capital.auction.run import run_auction
 from instgov_dagster.capital.auction.solver import AuctionSolver
-from instgov_dagster.capital.auction.values import adjusted_values
+from instgov_dagster.capital.auction.values import AdjustedValues, adjusted_values
 from instgov_dagster.capital.book import BookRisk, scale_book
 from instgov_dagster.capital.execution import plan_orders
 from instgov_dagster.capital.risk import BookProposal, judge_book
@@ -28,6 +29,7 @@ from instgov_dagster.loop.decision.bidding import (
     value_book,
 )
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
+from instgov_dagster.loop.decision.gains import order_gains
 from instgov_dagster.loop.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
@@ -267,9 +269,10 @@ def _freeze_codes(snapshot: Snapshot, state: CycleState) -> tuple[ReasonCode, ..
     return tuple(codes)
 
 
-def _compete(
-    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy, solver: AuctionSolver
-) -> AuctionResult:
+def compose_auction(
+    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy
+) -> tuple[AuctionInstance, AdjustedValues]:
+    """Give the auction a cycle holds: its numbers, and what each penalty took from each bid."""
     age = max((state.timestamp.date() - snapshot.asof).days, 0)
     values = adjusted_values(
         bids.table,
@@ -285,7 +288,14 @@ def _compete(
         policy=config.auction,
         cvar_config=config.cvar,
     )
-    ids = bids.table.bid_ids
+    return instance, values
+
+
+def _compete(
+    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy, solver: AuctionSolver
+) -> AuctionResult:
+    instance, values = compose_auction(snapshot, bids, state, config)
+    ids = instance.bid_ids
     known = bool(state.previous) and all(name in state.previous for name in ids)
     previous = np.array([state.previous[name] for name in ids]) if known else None
     return run_auction(instance, values, solver=solver, previous=previous)
@@ -332,11 +342,17 @@ def _proposal(
 ) -> BookProposal:
     symbols, before = draft.symbols, valued.net[snapshot.places]
     forced = frozenset(symbols) if scaled is not None else forced_symbols(auction)
+    gains = order_gains(
+        auction,
+        symbols,
+        sectors=dict(zip(snapshot.symbols, snapshot.sector, strict=True)),
+        classes={s: k.value for s, k in zip(snapshot.symbols, snapshot.asset_class, strict=True)},
+    )
     return BookProposal(
         symbols=symbols,
         before=before,
         after=draft.after(before),
-        net_gain=draft.share * auction.net_gain(symbols),
+        net_gain=draft.share * gains,
         correlations=book_correlations(snapshot, valued, config)[snapshot.places],
         sectors=tuple(snapshot.sector[n] for n in snapshot.places),
         is_forced=np.array([symbol in forced for symbol in symbols], dtype=np.bool_),

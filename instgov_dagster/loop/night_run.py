@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
-from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
+from instgov_dagster.adapters.markets.delivery import deliver
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
 from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
@@ -26,6 +26,7 @@ from instgov_dagster.adapters.store.published import publish, published_meta
 from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import require_ingestion_open
+from instgov_dagster.capital.auction.reference import EngineComparison
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
@@ -46,6 +47,7 @@ from instgov_dagster.loop.night import (
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.state_log import append_anchored, observe
+from instgov_dagster.loop.steps.proof import compare_night
 from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import (
@@ -157,21 +159,22 @@ class NightRun:
         policy = platform.policy
         require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
-        start, end = history_window(context.asof, policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
-        fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
-        earlier = fetch_earlier(
-            platform.source, fetched, held, asof=context.asof, policy=policy.history
+        fetched, deliveries = deliver(
+            platform.source,
+            names,
+            held,
+            asof=context.asof,
+            raw_dir=platform.home.raw,
+            run_id=self._run_id,
+            policy=policy.history,
         )
-        window = self._stage(fetched)
-        before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
-            # The window's payload comes last: it is what the next night's is compared with.
             appended = [
                 append_bars(
                     con,
@@ -180,8 +183,7 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in (before, window)
-                if delivery is not None
+                for delivery in deliveries
             ]
             done = appended[-1]
             self._persist_classes(con, fetched)
@@ -200,18 +202,9 @@ class NightRun:
             unchanged=done.unchanged,
             withdrawn=done.withdrawn,
             archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
-            archive_sha256=sha256_of(window.sha256),
+            archive_sha256=sha256_of(deliveries[-1].sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
-        )
-
-    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
-        return stage_delivery(
-            fetched,
-            raw_dir=self._platform.home.raw,
-            run_id=self._run_id,
-            policy=self._platform.policy.history,
-            purpose=purpose,
         )
 
     def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
@@ -358,6 +351,13 @@ class NightRun:
         """Read one of the night's tables, or one of its inputs, as it is stored now."""
         with self._platform.warehouse.reader() as con:
             return self._input(con, name)
+
+    def compare_engines(self) -> EngineComparison:
+        """Solve the night's own auction once more, by its engine and by the reference."""
+        with self._platform.warehouse.reader() as con:
+            needs = STEP_BY_NAME["auction_certificate"].needs
+            tables = {need: self._input(con, need) for need in needs}
+        return compare_night(tables, self._context)
 
     def publish(self) -> PublishReport:
         """Publish what the loop and every other reader stands on, with the stamps before it.

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from instgov_dagster.adapters.journal import read_frames
-from instgov_dagster.adapters.runtime import FileLock, Home
+from instgov_dagster.adapters.runtime import Home
 from instgov_dagster_tests.cli.processes import (
     bars_frame,
     copy_tree,
@@ -123,17 +123,6 @@ def test_a_halt_is_told_and_ends_with_three_until_it_is_resumed(ran: Path, tmp_p
     assert status.returncode == 3
     assert told(status)["causes"][0]["reason_code"] == "OPERATOR_HALT"
     assert told(instgov("resume", *acts))["state"] == "RUNNING"
-
-
-def test_a_session_beside_another_leader_ends_with_three(ran: Path, tmp_path: Path) -> None:
-    copied = copy_tree(ran, tmp_path)
-    home = Home(copied / "data")
-    before = home.journal_dir.joinpath("loop", "000001.igj").read_bytes()
-    with FileLock(home.lease):
-        done = instgov(*run_words(copied, command="live"))
-    assert done.returncode == 3, done.stderr[-500:]
-    assert set(told(done)) >= RUN_FIELDS
-    assert home.journal_dir.joinpath("loop", "000001.igj").read_bytes() == before
 
 
 @pytest.mark.parametrize(

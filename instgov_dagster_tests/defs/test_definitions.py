@@ -41,7 +41,8 @@ PARENTS = {
         "stress_scenarios",
         "market_impact",
     },
-    "capital_allocations": {"auction_bids"},
+    "auction_certificate": {"auction_bids"},
+    "capital_allocations": {"auction_certificate"},
     "risk_verdicts": {"capital_allocations"},
     "execution_plan": {"risk_verdicts"},
     "governance_decisions": {"execution_plan"},
@@ -58,8 +59,8 @@ GROUPS = {
     ],
     "beliefs": ["model_decay_metrics", "model_forecasts", "regime_beliefs"],
     "capital": [
-        "auction_bids", "capital_allocations", "cvar_coverage", "execution_plan", "market_impact",
-        "risk_forecasts", "risk_verdicts", "stress_scenarios",
+        "auction_bids", "auction_certificate", "capital_allocations", "cvar_coverage",
+        "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
         "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
@@ -85,6 +86,7 @@ BLOCKING = {
     "stress_scenarios": {"enough_scenarios"},
     "market_impact": {"impact_is_estimated"},
     "auction_bids": {"bids_are_finite"},
+    "auction_certificate": {"fast_equals_reference"},
     "capital_allocations": {
         "every_bid_is_answered", "nothing_ineligible_is_granted", "stage_caps_hold",
     },

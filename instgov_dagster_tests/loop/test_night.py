@@ -78,16 +78,17 @@ def test_a_bar_known_after_the_instant_changes_no_byte_of_the_night(platform: Pl
     assert hashes(fold(platform)) == before
 
 
-def test_a_night_refuses_bars_that_were_known_only_later(platform: Platform) -> None:
+@pytest.mark.parametrize("table", ["bars", "stress_bars"])
+def test_a_night_refuses_bars_that_were_known_only_later(platform: Platform, table: str) -> None:
     inputs = inputs_of(platform)
     late = platform.context(ASOF).known_at + timedelta(seconds=1)
-    inputs["bars"] = inputs["bars"].with_columns(
+    inputs[table] = inputs[table].with_columns(
         pl.when(pl.int_range(pl.len()) == 0)
         .then(pl.lit(late))
         .otherwise(pl.col("known_at"))
         .alias("known_at")
     )
-    with pytest.raises(ValueError, match="1 bars were known only after"):
+    with pytest.raises(ValueError, match=f"1 {table} were known only after"):
         night(inputs, platform.context(ASOF))
 
 
@@ -118,7 +119,38 @@ def test_a_repeated_night_adds_no_row(platform: Platform) -> None:
         report = run.ingest()
         outcomes = [run.run_step(step.name) for step in STEPS]
     assert (report.added, report.restated, report.withdrawn) == (0, 0, 0)
+    assert report.stress_added == 0
     assert {outcome.name: outcome.rows_added for outcome in outcomes if outcome.rows_added} == {}
+
+
+@pytest.mark.roadmap("5.2")
+def test_the_history_before_the_window_is_held_and_stamped_with_it(platform: Platform) -> None:
+    inputs = inputs_of(platform)
+    start, _ = history_window(ASOF, platform.policy.history)
+    earlier = inputs["stress_bars"]
+    assert earlier["date"].max() < start <= inputs["bars"]["date"].min()
+    assert (start - earlier["date"].min()).days > 3000
+    changed = {**inputs, "stress_bars": earlier.with_columns(pl.col("close") * 1.01)}
+    first, other = fold(platform).stamps[0], night(changed, platform.context(ASOF)).stamps[0]
+    assert first.phase is other.phase is Phase.INGESTION
+    assert first.stamp_hash != other.stamp_hash
+
+
+def test_a_night_hears_the_forecasts_of_earlier_nights_and_not_its_own(
+    platform: Platform,
+) -> None:
+    with NightRun(platform, ASOF, run_id="reader") as run:
+        own = run.table("risk_forecasts")
+        assert run.table("past_risk_forecasts").is_empty()
+    earlier = ASOF - timedelta(days=1)
+    with platform.warehouse.txn() as con:
+        write_night(
+            con, "risk_forecasts", own, asof=earlier, run_id="before", recorded_at=platform.now()
+        )
+    with NightRun(platform, ASOF, run_id="reader") as run:
+        heard = run.table("past_risk_forecasts")
+    assert heard["asof"].unique().to_list() == [earlier]
+    assert heard.drop("asof").sort("scope").equals(own.sort("scope"))
 
 
 def test_two_nights_at_once_are_refused(platform: Platform) -> None:

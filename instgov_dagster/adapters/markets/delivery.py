@@ -1,6 +1,6 @@
 """What a market delivered on its way into the store: archived, hashed, dated; nothing is judged."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -9,7 +9,7 @@ import polars as pl
 
 from instgov_dagster.adapters.markets.protocol import Fetched, MarketSource
 from instgov_dagster.adapters.store.archive import archive_payloads
-from instgov_dagster.bars.calendars import stress_window
+from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.ingestion import stage_known_at
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
 
@@ -23,6 +23,43 @@ class Delivery:
 
     frame: pl.DataFrame
     sha256: Mapping[str, str]
+
+
+def deliver(
+    source: MarketSource,
+    symbols: Sequence[str],
+    held: Mapping[str, date],
+    *,
+    asof: date,
+    raw_dir: Path,
+    run_id: str,
+    policy: HistoryPolicy,
+) -> tuple[Fetched, tuple[Delivery, ...]]:
+    """Fetch a night's window, and before it what the store does not hold yet; archive and stage.
+
+    Parameters
+    ----------
+    held
+        The first bar the store holds of each symbol.
+
+    Returns
+    -------
+    The window as received, and what to append in this order: the window's delivery comes last,
+    because it is what the next night's is compared with.
+
+    Raises
+    ------
+    SystemHalt
+        ``AUDIT_WRITE_FAILED`` where the archive cannot be written.
+    """
+    start, end = history_window(asof, policy)
+    fetched = source.fetch(symbols, start, end, asof)
+    earlier = fetch_earlier(source, fetched, held, asof=asof, policy=policy)
+    parts = [(earlier, "stress")] if earlier is not None else []
+    return fetched, tuple(
+        stage_delivery(part, raw_dir=raw_dir, run_id=run_id, policy=policy, purpose=purpose)
+        for part, purpose in [*parts, (fetched, "")]
+    )
 
 
 def stage_delivery(

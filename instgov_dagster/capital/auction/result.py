@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from instgov_dagster.capital.auction.instance import AuctionInstance, chord_grid
 from instgov_dagster.vocabulary.capital import (
     AuctionDecision,
     AuctionStatus,
@@ -55,6 +56,40 @@ RESULT_SCHEMA: Final = pl.Schema(
 )
 
 _HEADER: Final = "auction"
+
+_SYMBOL_NUMBERS: Final = (
+    "half_spread", "impact", "traded", "reach", "buy_limits", "sell_limits",
+)  # fmt: skip
+
+_TEXTS: Final = pl.List(pl.String())
+_NUMBERS: Final = pl.List(pl.Float64())
+_PLACES: Final = pl.List(pl.Int64())
+
+#: The columns of the table auction_certificate, one row an auction.
+CERTIFICATE_SCHEMA: Final = pl.Schema(
+    {
+        **dict.fromkeys(("status", "message"), pl.String()),
+        "reason_codes": _TEXTS,
+        **dict.fromkeys(
+            ("hurdle", "confidence_level", "lambda_star", "objective", "upper_bound", "gap",
+             "rounding", "forced_sale_penalty"), pl.Float64()
+        ),
+        "chord_ends": _NUMBERS,
+        "symbols": _TEXTS,
+        "scenario_columns": _PLACES,
+        **dict.fromkeys(_SYMBOL_NUMBERS, _NUMBERS),
+        "bid_ids": _TEXTS,
+        "bid_symbols": _PLACES,
+        **dict.fromkeys(("bid_values", "held", "caps", "weights"), _NUMBERS),
+        **dict.fromkeys(("group_codes", "group_keys"), _TEXTS),
+        **dict.fromkeys(("group_caps", "group_prices"), _NUMBERS),
+        **dict.fromkeys(("member_groups", "member_bids"), _PLACES),
+        "tail_measures": _TEXTS,
+        **dict.fromkeys(("tail_limits", "tail_hurdles"), _NUMBERS),
+        **dict.fromkeys(("tail_places", "tail_scenarios"), _PLACES),
+        "tail_weights": _NUMBERS,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,3 +313,73 @@ class AuctionResult:
             ),
             bids=frame.select(RESULT_SCHEMA.names()).cast(RESULT_SCHEMA),
         )
+
+
+def certificate_frame(
+    instance: AuctionInstance, result: AuctionResult, *, scenario_symbols: tuple[str, ...]
+) -> pl.DataFrame:
+    """Lay out an auction with its proof as one row, so that anyone can prove it again.
+
+    Parameters
+    ----------
+    scenario_symbols
+        The columns of the scenarios as they are stored, among which the auction's symbols are.
+
+    Returns
+    -------
+    One row: scalars, and lists over symbols, bids, groups, memberships and tail weights. Where
+    the auction has no certificate its numbers are null and its prices zero.
+    """
+    place = {symbol: i for i, symbol in enumerate(scenario_symbols)}
+    measures = instance.scenarios.measures
+    names = [next(m.name for m in measures if m.returns is t.returns) for t in instance.tails]
+    columns: dict[str, Any] = {
+        "status": result.status.value,
+        "message": result.message,
+        "reason_codes": [code.value for code in result.reason_codes],
+        "hurdle": instance.hurdle,
+        "confidence_level": instance.confidence_level,
+        "lambda_star": result.lambda_star,
+        "forced_sale_penalty": instance.policy.forced_sale_penalty,
+        "chord_ends": chord_grid(instance.policy).tolist(),
+        "symbols": list(instance.symbols),
+        "scenario_columns": [place[symbol] for symbol in instance.symbols],
+        **{name: getattr(instance, name).tolist() for name in _SYMBOL_NUMBERS},
+        "bid_ids": list(instance.bid_ids),
+        "bid_symbols": instance.symbol_of.tolist(),
+        "bid_values": instance.values.tolist(),
+        "held": instance.held.tolist(),
+        "caps": instance.caps.tolist(),
+        "weights": result.weights.tolist(),
+        "group_codes": [group.code.value for group in instance.groups],
+        "group_keys": [group.key for group in instance.groups],
+        "group_caps": instance.group_caps.tolist(),
+        "member_groups": instance.membership.group_of.tolist(),
+        "member_bids": instance.membership.bid_of.tolist(),
+        "tail_measures": [name.value for name in names],
+        "tail_limits": [tail.limit for tail in instance.tails],
+        "tail_hurdles": [tail.hurdle for tail in instance.tails],
+        **_proof_columns(instance, result.certificate),
+    }
+    return pl.DataFrame({name: [columns[name]] for name in CERTIFICATE_SCHEMA}, CERTIFICATE_SCHEMA)
+
+
+def _proof_columns(instance: AuctionInstance, proof: Certificate | None) -> dict[str, Any]:
+    prices = np.zeros(len(instance.groups))
+    for group, price in proof.group_prices if proof else ():
+        prices[group] = price
+    weights = [
+        (place, scenario, weight)
+        for place, tail in enumerate(proof.tails if proof else ())
+        for scenario, weight in tail
+    ]
+    return {
+        "objective": proof.objective if proof else None,
+        "upper_bound": proof.upper_bound if proof else None,
+        "gap": proof.gap if proof else None,
+        "rounding": proof.rounding if proof else None,
+        "group_prices": prices.tolist(),
+        "tail_places": [place for place, _, _ in weights],
+        "tail_scenarios": [scenario for _, scenario, _ in weights],
+        "tail_weights": [weight for _, _, weight in weights],
+    }

@@ -22,6 +22,7 @@ NIGHT_ASSETS = (
     "market_impact",
     "risk_forecasts",
     "auction_bids",
+    "auction_certificate",
     "capital_allocations",
     "risk_verdicts",
     "execution_plan",

@@ -87,7 +87,9 @@ def _weights(
     # Shape (n_scopes, n_symbols), fractions of net asset value at the last known closes.
     quantities = book.quantities(scopes, names)
     prices = np.array([closes[name] for name in names], dtype=np.float64)
-    values = np.where(quantities == 0.0, 0.0, quantities * prices)
+    values = np.zeros(quantities.shape)
+    rows, columns = np.nonzero(quantities)
+    values[rows, columns] = quantities[rows, columns] * prices[columns]
     nav = float(book.cash_usd) + float(values.sum())
     if not (np.isfinite(nav) and nav > 0.0):
         raise DataRejected(ReasonCode.RISK_NOT_FINITE, f"the book handed over is worth {nav!r}")

@@ -29,14 +29,19 @@ def night_quotes(snapshot: Snapshot, instant: datetime) -> Quotes:
     return Quotes(symbols=snapshot.symbols, bid=mid - reach, ask=mid + reach, observed_at=seen)
 
 
-def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
-    """Decide the night's cycle from its tables; the same tables give the same decision."""
-    snapshot = snapshot_from_tables(
+def night_snapshot(tables: Tables, context: NightContext) -> Snapshot:
+    """Give what the night knows, from its tables."""
+    return snapshot_from_tables(
         {name: tables[name] for name in SNAPSHOT_TABLES},
         snapshot_id=context.cycle_id,
         asof=context.asof,
         policy=context.policy,
     )
+
+
+def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
+    """Decide the night's cycle from its tables; the same tables give the same decision."""
+    snapshot = night_snapshot(tables, context)
     state = _state(snapshot, context, state_from_frame(tables["system_state"]))
     decision, _ = decide(
         snapshot,

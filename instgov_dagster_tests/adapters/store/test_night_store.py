@@ -13,6 +13,7 @@ from instgov_dagster.adapters.store.night_store import (
     NightWrite,
     latest_asof,
     read_night,
+    read_nights_before,
     write_night,
 )
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
@@ -107,6 +108,25 @@ def test_each_date_keeps_its_own_rows(tmp_path: Path) -> None:
     with store.reader() as con:
         assert latest_asof(con, "data_quality", before=ASOF) == before
         assert latest_asof(con, "data_quality", before=before) is None
+
+
+def test_the_nights_before_a_date_are_read_as_each_was_last_written(tmp_path: Path) -> None:
+    store = warehouse(tmp_path)
+    dates = [ASOF - timedelta(days=2), ASOF - timedelta(days=1), ASOF]
+    for hour, asof in enumerate([*dates, dates[0]]):
+        score = 0.9 - 0.1 * hour
+        at = NIGHT + timedelta(hours=hour)
+        _write(store, _quality(score, symbols=("A",)), asof=asof, run=f"r{hour}", at=at)
+    with store.reader() as con:
+        found = read_nights_before(con, "data_quality", before=ASOF)
+        assert read_nights_before(con, "data_quality", before=dates[0]).is_empty()
+        with pytest.raises(ValueError, match="night's tables"):
+            read_nights_before(con, "bar_versions", before=ASOF)
+    assert dict(found.select("asof", "quality_score").iter_rows()) == {
+        dates[0]: pytest.approx(0.6),
+        dates[1]: pytest.approx(0.8),
+    }
+    assert not {"run_id", "recorded_at"} & set(found.columns)
 
 
 def test_columns_are_matched_by_name_and_not_by_place(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from instgov_dagster.capital.auction.reference import (
     true_objective,
 )
 from instgov_dagster.capital.auction.solver import unsolved
-from instgov_dagster_tests.capital.auction.oddities import strange_instance
+from instgov_dagster_tests.capital.auction.properties.oddities import strange_instance
 from instgov_dagster_tests.capital.auction.settings import free_bid, many, one
 from instgov_dagster_tests.capital.worlds import random_instance, small_config
 

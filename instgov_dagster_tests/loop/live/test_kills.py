@@ -12,7 +12,7 @@ from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.loop.platform import Platform, open_platform
 from instgov_dagster.loop.replay import Replay
 from instgov_dagster_tests.loop.homes import copy_home, settings_of
-from instgov_dagster_tests.loop.live.victims import POINTS
+from instgov_dagster_tests.loop.live.victims import KILLS as INSTANTS
 from instgov_dagster_tests.loop.live.witness import (
     LOOP,
     Executioner,
@@ -97,7 +97,7 @@ def kill_again_and_again(block: Executioner, home: Path, *, kills: int, seed: in
             instant = (draw.randint(1, 12), draw.uniform(0.0005, 0.25))
             ended = block.lead(home, cycles=1000, kill_after=instant)
         else:
-            point = draw.choice(sorted(POINTS))
+            point = draw.choice(sorted(INSTANTS))
             times = draw.randint(1, 6)
             # Where too little is traded for the point to be reached, an instant ends it as well.
             ended = block.lead(home, cycles=1000, kill_after=(40, 0.01), point=point, times=times)

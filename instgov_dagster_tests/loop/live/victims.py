@@ -24,7 +24,7 @@ from instgov_dagster.loop.session import run_session
 from instgov_dagster.vocabulary.errors import InstgovError
 from instgov_dagster_tests.loop.homes import ASOF, settings_of
 
-__all__ = ["POINTS", "serve"]
+__all__ = ["KILLS", "serve"]
 
 _ = cp  # the solver loads it in the first cycle: here it is paid for once
 _STDOUT = 1
@@ -109,14 +109,33 @@ def _in_frame(count: Countdown) -> None:
     chain.os = _TornDisk(count)  # type: ignore[attr-defined]  # the module's own name for it
 
 
+def _disk_full(count: Countdown) -> None:
+    # The write came back short for want of room: the writer dies before it can tidy up.
+    _around(Journal, "_abandon", before=count.reach, after=None)
+
+
+def _asked_twice(count: Countdown) -> None:
+    def ask() -> None:
+        count.left -= 1
+        if count.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    _around(Router, "send", before=ask, after=None)
+
+
 #: The instants at which a child may be told to die, by name.
-POINTS: dict[str, Callable[[Countdown], None]] = {
+KILLS: dict[str, Callable[[Countdown], None]] = {
     "in_frame": _in_frame,
     "frame_before_receipt": _before_receipt,
     "frame_before_order": _before_order,
     "order_before_commit": _before_commit,
     "commit_before_answer": _before_answer,
     "answer_before_outcome": _before_outcome,
+}
+_OTHERS: dict[str, Callable[[Countdown], None]] = {
+    "disk_full": _disk_full,
+    "asked_twice": _asked_twice,
 }
 
 
@@ -141,7 +160,7 @@ def _limit_files(task: dict[str, Any]) -> None:
 
 def _lead(task: dict[str, Any]) -> None:
     if task.get("point"):
-        POINTS[task["point"]](Countdown(task["times"]))
+        (KILLS | _OTHERS)[task["point"]](Countdown(task["times"]))
     _witness_receipts()
     platform = open_platform(settings_of(Path(task["home"])), {})
     _limit_files(task)

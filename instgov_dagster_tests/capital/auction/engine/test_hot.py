@@ -18,7 +18,7 @@ from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.run import quantise_weights
 from instgov_dagster.capital.auction.solver import AuctionSolution
 from instgov_dagster.vocabulary.capital import AuctionStatus
-from instgov_dagster_tests.capital.auction.oddities import (
+from instgov_dagster_tests.capital.auction.properties.oddities import (
     strange_instance,
     with_returns,
     with_values,

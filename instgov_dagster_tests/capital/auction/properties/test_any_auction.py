@@ -20,7 +20,7 @@ from instgov_dagster.capital.cvar import book_losses, cvar
 from instgov_dagster.vocabulary.governance import StrategyLifecycle
 from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
-from instgov_dagster_tests.capital.auction.oddities import strange_instance
+from instgov_dagster_tests.capital.auction.properties.oddities import strange_instance
 from instgov_dagster_tests.capital.auction.settings import free_bid, many, one, run
 from instgov_dagster_tests.capital.worlds import random_instance, small_config
 

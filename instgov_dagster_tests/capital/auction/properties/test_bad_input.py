@@ -13,7 +13,7 @@ from instgov_dagster.vocabulary.capital import AuctionStatus
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
-from instgov_dagster_tests.capital.auction.oddities import with_returns, with_values
+from instgov_dagster_tests.capital.auction.properties.oddities import with_returns, with_values
 from instgov_dagster_tests.capital.auction.settings import crashes, free_bid, many, one, run
 from instgov_dagster_tests.capital.worlds import bid, random_instance, returns_of, small_config
 

@@ -4,7 +4,7 @@ Values in, values out; the paper broker and the survival walk fill by the same r
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -194,6 +194,45 @@ def simulate_slices(
     run = _Run(path, market, policy)
     ordered = sorted(slices, key=lambda order: (order.release_after_seconds, order.slice_index))
     return tuple(run.execute(order) for order in ordered)
+
+
+def simulate_plan(
+    orders: Sequence[PlannedOrder],
+    paths: Mapping[str, QuotePath],
+    markets: Mapping[str, SliceMarket],
+    *,
+    policy: ImpactPolicy,
+) -> tuple[SliceOutcome, ...]:
+    """Execute a whole plan on paper, symbol by symbol: what one session of survival does.
+
+    Cash is not looked at: whoever holds the book does.
+
+    Parameters
+    ----------
+    orders
+        Every slice of the plan; one side a symbol.
+    paths, markets
+        By symbol; where either is missing nothing is filled (``QUOTE_INVALID``).
+
+    Returns
+    -------
+    One outcome an order, in the plan's sequence.
+
+    Raises
+    ------
+    ValueError
+        As `simulate_slices`.
+    """
+    by_symbol: dict[str, list[PlannedOrder]] = {}
+    for order in orders:
+        by_symbol.setdefault(order.symbol, []).append(order)
+    outcomes: list[SliceOutcome] = []
+    for symbol, slices in by_symbol.items():
+        if symbol in paths and symbol in markets:
+            outcomes += simulate_slices(slices, paths[symbol], markets[symbol], policy=policy)
+        else:
+            outcomes += [_unfilled(order, ReasonCode.QUOTE_INVALID) for order in slices]
+    return tuple(sorted(outcomes, key=lambda outcome: outcome.order.sequence))
 
 
 class _Run:

@@ -15,6 +15,7 @@ from instgov_dagster.capital.execution.simulator import (
     SliceMarket,
     SliceOutcome,
     path_of_bar,
+    simulate_plan,
     simulate_slices,
 )
 from instgov_dagster.capital.trades import draft_trades
@@ -172,6 +173,30 @@ def test_slices_of_two_sides_are_refused_and_none_is_nothing() -> None:
     with pytest.raises(ValueError, match="one side"):
         simulate_slices(planned(0.0, 0.01) + planned(0.01, 0.0), flat(), market(), policy=POLICY)
     assert simulate_slices((), flat(), market(), policy=POLICY) == ()
+
+
+def test_a_whole_plan_is_executed_symbol_by_symbol_in_its_own_sequence() -> None:
+    met = conditions(3, regime=ExecutionRegime.VOLATILE)
+    draft = draft_trades(
+        met, before=np.array([0.0, 0.01, 0.0]), target=np.array([0.01, 0.0, 0.01]), policy=POLICY
+    )
+    plan = plan_orders(
+        draft,
+        met,
+        sequence=(1, 0, 2),
+        lead_strategies=dict.fromkeys(met.symbols, "m"),
+        policy=POLICY,
+    )
+    seen = {"S000": flat(), "S001": flat()}
+    found = simulate_plan(plan.orders, seen, dict.fromkeys(met.symbols, market()), policy=POLICY)
+    assert [o.order.sequence for o in found] == list(range(12))
+    alone = simulate_slices(
+        [order for order in plan.orders if order.symbol == "S001"], flat(), market(), policy=POLICY
+    )
+    assert tuple(o for o in found if o.order.symbol == "S001") == alone
+    unseen = {o.reason_codes for o in found if o.order.symbol == "S002"}
+    assert unseen == {(ReasonCode.QUOTE_INVALID,)}
+    assert sum(o.cash_usd for o in found) < 0  # buying costs more than selling brings
 
 
 def test_a_bar_is_walked_from_open_to_close_by_its_nearer_story() -> None:

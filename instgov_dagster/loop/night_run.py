@@ -30,6 +30,7 @@ from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
 from instgov_dagster.governance.state import cause_of
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.live.frames import NIGHT_KIND
 from instgov_dagster.loop.live.recovery import night_inputs
 from instgov_dagster.loop.night import (
@@ -44,7 +45,6 @@ from instgov_dagster.loop.night import (
     run_step,
 )
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.state_log import append_anchored, observe
 from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
@@ -154,24 +154,24 @@ class NightRun:
             ``DISK_FULL``, or where the archive cannot be written.
         """
         platform, context = self._platform, self.context
-        policy = platform.policy
-        require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
+        policy, root = platform.policy, platform.home.root
+        require_free_space(root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
-        start, end = history_window(context.asof, policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
+        start, end = history_window(context.asof, policy.history)
         fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
         earlier = fetch_earlier(
             platform.source, fetched, held, asof=context.asof, policy=policy.history
         )
-        window = self._stage(fetched)
+        staged = self._stage(fetched)
         before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
-            # The window's payload comes last: it is what the next night's is compared with.
+            # The window's comes last: it is what the next night's payload is compared with.
             appended = [
                 append_bars(
                     con,
@@ -180,10 +180,9 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in (before, window)
+                for delivery in (before, staged)
                 if delivery is not None
             ]
-            done = appended[-1]
             self._persist_classes(con, fetched)
             for name, frame in frozen.items():
                 write_night(
@@ -195,12 +194,12 @@ class NightRun:
             provider=fetched.provider,
             symbols=len(names),
             bars=bars.height,
-            added=done.added,
-            restated=done.restated,
-            unchanged=done.unchanged,
-            withdrawn=done.withdrawn,
-            archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
-            archive_sha256=sha256_of(window.sha256),
+            added=appended[-1].added,
+            restated=appended[-1].restated,
+            unchanged=appended[-1].unchanged,
+            withdrawn=appended[-1].withdrawn,
+            archive=str((platform.home.raw / self._run_id).relative_to(root)),
+            archive_sha256=sha256_of(staged.sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
         )

@@ -12,7 +12,7 @@ from instgov_dagster.capital.auction.reference import (
 )
 from instgov_dagster.capital.auction.result import certificate_frame
 from instgov_dagster.loop.cycle import compose_auction
-from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.decision import decide_night, night_snapshot
 

@@ -128,6 +128,10 @@ class Broker(Protocol):
         """Withdraw what stands of an order."""
         ...
 
+    def cancel_all(self) -> tuple[OrderOutcome, ...]:
+        """Withdraw every standing order, all of them or none; give what became of them."""
+        ...
+
     def positions(self) -> Mapping[str, Decimal]:
         """Give the units held of each symbol."""
         ...

@@ -143,6 +143,20 @@ class PaperBroker:
             return outcome
         return self._close(outcome.order, OrderStatus.CANCELLED, (ReasonCode.ORDER_CANCELLED,))
 
+    def cancel_all(self) -> tuple[OrderOutcome, ...]:
+        """Withdraw every standing order in one act; give the outcomes in the orders' order."""
+        reasons = (ReasonCode.ORDER_CANCELLED,)
+        cancelled = tuple(
+            OrderOutcome(order=order, status=OrderStatus.CANCELLED, fills=(), reason_codes=reasons)
+            for order in self.open_orders()
+        )
+        if cancelled:
+            self._store.record(
+                *(AccountChange(outcome=outcome, accepts=False) for outcome in cancelled)
+            )
+            self._standing.clear()
+        return cancelled
+
     def apply_split(self, symbol: str, ratio: Decimal) -> None:
         """Multiply the units held of a symbol, where its prices are not adjusted for the split.
 

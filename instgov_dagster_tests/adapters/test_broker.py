@@ -212,6 +212,22 @@ def test_an_order_the_market_jumped_over_fills_where_the_market_is(opened: Open)
     assert outcome.fills[0].price == Decimal("90.1")
 
 
+def test_all_that_stands_is_withdrawn_in_one_act_and_nothing_else(opened: Open) -> None:
+    broker = opened(100_000)
+    for number in (0, 1):
+        broker.submit(order(number, limit_price=Decimal(99)), view())
+    filled = broker.submit(order(2, quantity=Decimal(1)), view())
+    assert [o.order.client_order_id for o in broker.cancel_all()] == ["c1-0", "c1-1"]
+    assert broker.open_orders() == ()
+    for number in (0, 1):
+        found = broker.outcome(f"c1-{number}")
+        assert found is not None
+        assert found.status is OrderStatus.CANCELLED
+    assert filled.status is OrderStatus.FILLED
+    assert broker.outcome("c1-2") == filled
+    assert broker.cancel_all() == ()
+
+
 def test_a_cancelled_order_never_fills_and_a_filled_one_cannot_be_cancelled(opened: Open) -> None:
     broker = opened(50_000)
     broker.submit(order(0, limit_price=Decimal(99)), view())

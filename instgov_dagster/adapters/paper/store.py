@@ -82,13 +82,14 @@ class AccountStore:
         self._is_broken = True
         self._connection.close()
 
-    def record(self, change: AccountChange) -> None:
-        """Make one act durable: it is on disk when this returns."""
+    def record(self, *changes: AccountChange) -> None:
+        """Make one act durable, all its changes or none: they are on disk when this returns."""
         if self._is_broken:
             raise SystemHalt(ReasonCode.ORDER_UNKNOWN_OUTCOME, f"{self._path} is closed")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            write_change(self._connection, change)
+            for change in changes:
+                write_change(self._connection, change)
             self._connection.execute("COMMIT")
         except BaseException as error:
             self._is_broken = True
@@ -96,7 +97,8 @@ class AccountStore:
                 self._connection.execute("ROLLBACK")
             if not isinstance(error, sqlite3.Error):
                 raise
-            name = change.outcome.order.client_order_id if change.outcome else "no order"
+            named = [c.outcome.order.client_order_id for c in changes if c.outcome]
+            name = ", ".join(named) or "no order"
             detail = f"{name}: the account could not be written: {error}"
             raise SystemHalt(ReasonCode.ORDER_UNKNOWN_OUTCOME, detail) from error
 

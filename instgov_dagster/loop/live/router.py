@@ -108,8 +108,7 @@ class Router:
 
     def withdraw(self) -> Routed:
         """Cancel whatever still rests: a new cycle decides anew."""
-        resting = self._broker.open_orders()
-        return self._collect([self._broker.cancel(o.client_order_id) for o in resting])
+        return self._collect(self._broker.cancel_all())
 
     def send(
         self,

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from instgov_dagster.defs import bars, beliefs, capital, governance, live
+from instgov_dagster.defs import bars, beliefs, governance, live
 from instgov_dagster.defs.automation.jobs import (
     after_session,
     governed_live_loop,
@@ -15,9 +15,11 @@ from instgov_dagster.defs.automation.sensors import (
     live_loop_sensor,
     run_failure_alerts,
 )
+from instgov_dagster.defs.capital import assets as capital
+from instgov_dagster.defs.capital import rules as capital_rules
 from instgov_dagster.defs.resources import PlatformResource
 
-_WINGS = (bars, beliefs, capital, governance, live)
+_WINGS = (bars, beliefs, capital, capital_rules, governance, live)
 
 
 @dg.definitions

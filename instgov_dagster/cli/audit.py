@@ -109,7 +109,7 @@ def replay(
     from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import Home, code_sha256
-    from instgov_dagster.loop.replay import Replay, last_session
+    from instgov_dagster.loop.folding.replay import Replay, last_session
 
     place, key = Home(resolve_home(home)), key_from(os.environ)
     config_dir = find_config_dir(config, environment=os.environ, working_dir=Path.cwd())

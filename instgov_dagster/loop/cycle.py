@@ -30,7 +30,7 @@ from instgov_dagster.loop.decision.bidding import (
 )
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
 from instgov_dagster.loop.decision.gains import order_gains
-from instgov_dagster.loop.snapshot import Snapshot
+from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import DataRejected, SystemHalt
@@ -166,15 +166,7 @@ def decide(
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
     found = _find(snapshot, quotes, valued, state, config, solver)
-    case = CycleCase(
-        cycle_id=state.cycle_id,
-        timestamp=state.timestamp,
-        state=state.system,
-        is_late=state.is_late,
-        is_stale=state.is_stale,
-        book_gates=found.verdict.book_gates,
-        minimum_change=config.impact.orders.min_order_usd / valued.nav_usd,
-    )
+    case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
     decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
     tradable = {row.symbol for row in decisions if row.decision.is_tradable}
     decision = CycleDecision(
@@ -189,6 +181,18 @@ def decide(
         decisions=decisions,
     )
     return decision, replace(state, marks=valued.marks, previous=found.target)
+
+
+def _case(state: CycleState, found: Findings, *, minimum_change: float) -> CycleCase:
+    return CycleCase(
+        cycle_id=state.cycle_id,
+        timestamp=state.timestamp,
+        state=state.system,
+        is_late=state.is_late,
+        is_stale=state.is_stale,
+        book_gates=found.verdict.book_gates,
+        minimum_change=minimum_change,
+    )
 
 
 def _find(

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
-from instgov_dagster.adapters.markets.delivery import deliver
+from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
 from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
@@ -26,11 +26,11 @@ from instgov_dagster.adapters.store.published import publish, published_meta
 from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import require_ingestion_open
-from instgov_dagster.capital.auction.reference import EngineComparison
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
 from instgov_dagster.governance.state import cause_of
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.live.frames import NIGHT_KIND
 from instgov_dagster.loop.live.recovery import night_inputs
 from instgov_dagster.loop.night import (
@@ -45,9 +45,7 @@ from instgov_dagster.loop.night import (
     run_step,
 )
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.state_log import append_anchored, observe
-from instgov_dagster.loop.steps.proof import compare_night
 from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import (
@@ -100,7 +98,7 @@ class NightRun:
 
     def __init__(self, platform: Platform, asof: date, *, run_id: str) -> None:
         self._platform = platform
-        self._context = platform.context(asof)
+        self.context = platform.context(asof)
         self._run_id = run_id
         self._lock = FileLock(platform.home.night_lock)
         self._log = platform.state_log()
@@ -133,10 +131,10 @@ class NightRun:
             meta = published_meta(self._platform.home.published / "night")
         except SystemHalt:
             return  # a damaged pointer binds nobody: only a night that publishes mends it
-        if meta is not None and self._context.asof < date.fromisoformat(meta["asof"]):
+        if meta is not None and self.context.asof < date.fromisoformat(meta["asof"]):
             raise InputError(
                 f"asof must be >= {meta['asof']}, the newest published night,"
-                f" was {self._context.asof}"
+                f" was {self.context.asof}"
             )
 
     @property
@@ -155,26 +153,25 @@ class NightRun:
         SystemHalt
             ``DISK_FULL``, or where the archive cannot be written.
         """
-        platform, context = self._platform, self._context
-        policy = platform.policy
-        require_free_space(platform.home.root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
+        platform, context = self._platform, self.context
+        policy, root = platform.policy, platform.home.root
+        require_free_space(root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
+        start, end = history_window(context.asof, policy.history)
+        fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
-        fetched, deliveries = deliver(
-            platform.source,
-            names,
-            held,
-            asof=context.asof,
-            raw_dir=platform.home.raw,
-            run_id=self._run_id,
-            policy=policy.history,
+        earlier = fetch_earlier(
+            platform.source, fetched, held, asof=context.asof, policy=policy.history
         )
+        staged = self._stage(fetched)
+        before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
+            # The window's comes last: it is what the next night's payload is compared with.
             appended = [
                 append_bars(
                     con,
@@ -183,9 +180,9 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in deliveries
+                for delivery in (before, staged)
+                if delivery is not None
             ]
-            done = appended[-1]
             self._persist_classes(con, fetched)
             for name, frame in frozen.items():
                 write_night(
@@ -197,14 +194,23 @@ class NightRun:
             provider=fetched.provider,
             symbols=len(names),
             bars=bars.height,
-            added=done.added,
-            restated=done.restated,
-            unchanged=done.unchanged,
-            withdrawn=done.withdrawn,
-            archive=str((platform.home.raw / self._run_id).relative_to(platform.home.root)),
-            archive_sha256=sha256_of(deliveries[-1].sha256),
+            added=appended[-1].added,
+            restated=appended[-1].restated,
+            unchanged=appended[-1].unchanged,
+            withdrawn=appended[-1].withdrawn,
+            archive=str((platform.home.raw / self._run_id).relative_to(root)),
+            archive_sha256=sha256_of(staged.sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
+        )
+
+    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
+        return stage_delivery(
+            fetched,
+            raw_dir=self._platform.home.raw,
+            run_id=self._run_id,
+            policy=self._platform.policy.history,
+            purpose=purpose,
         )
 
     def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
@@ -220,9 +226,9 @@ class NightRun:
 
     def _bars(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
         window = history_window if name == "bars" else stress_window
-        start, end = window(self._context.asof, self._platform.policy.history)
+        start, end = window(self.context.asof, self._platform.policy.history)
         names = [entry.symbol for entry in self._platform.universe.symbols]
-        return bars_as_of(con, names, start=start, end=end, known_at=self._context.known_at)
+        return bars_as_of(con, names, start=start, end=end, known_at=self.context.known_at)
 
     def run_step(self, name: str) -> StepOutcome:
         """Run one step on the stored tables, write what it made, stamp its phase.
@@ -233,7 +239,7 @@ class NightRun:
             ``PHASE_ORDER_VIOLATED`` where an earlier phase has no valid stamp, or a table it
             stands on was never written or was replaced.
         """
-        step, context = STEP_BY_NAME[name], self._context
+        step, context = STEP_BY_NAME[name], self.context
         with self._platform.warehouse.reader() as con:
             stamps = self._stamps(con)
             tables = {need: self._input(con, need) for need in step.needs}
@@ -273,7 +279,7 @@ class NightRun:
         made: Mapping[str, str],
     ) -> StepResult:
         try:
-            return run_step(step, tables, stamps, self._context, made=made)
+            return run_step(step, tables, stamps, self.context, made=made)
         except DataRejected as refusal:
             # A refusal that must halt is latched before the step fails.
             if refusal.reason_code.severity in (Severity.HALT, Severity.STOP):
@@ -300,19 +306,19 @@ class NightRun:
 
     def _facts(self) -> dict[str, Any]:
         return {
-            "asof": self._context.asof.isoformat(),
+            "asof": self.context.asof.isoformat(),
             "run_id": self._run_id,
-            "cycle_id": self._context.cycle_id,
+            "cycle_id": self.context.cycle_id,
             "config_hash": self._platform.config_hash,
             "code_hash": self._platform.code_hash,
             "heads": self._log.head_hashes,
         }
 
     def _stamps(self, con: duckdb.DuckDBPyConnection) -> tuple[PhaseStamp, ...]:
-        if not is_written(con, "phase_stamps", asof=self._context.asof):
+        if not is_written(con, "phase_stamps", asof=self.context.asof):
             return ()
-        frame = read_night(con, "phase_stamps", asof=self._context.asof)
-        return stamps_from_frame(frame.with_columns(pl.lit(self._context.asof).alias("asof")))
+        frame = read_night(con, "phase_stamps", asof=self.context.asof)
+        return stamps_from_frame(frame.with_columns(pl.lit(self.context.asof).alias("asof")))
 
     def _input(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
         match name:
@@ -323,15 +329,15 @@ class NightRun:
             case "previous_lifecycle":
                 return self._previous_lifecycle(con)
             case "past_risk_forecasts":
-                return read_nights_before(con, "risk_forecasts", before=self._context.asof)
+                return read_nights_before(con, "risk_forecasts", before=self.context.asof)
             case _:
-                return read_night(con, _FROZEN.get(name, name), asof=self._context.asof)
+                return read_night(con, _FROZEN.get(name, name), asof=self.context.asof)
 
     def _made(
         self, con: duckdb.DuckDBPyConnection, read: Mapping[str, pl.DataFrame] | None = None
     ) -> dict[str, str]:
         # Content hashes as they are now: the bars' once a run, the rest by what was written.
-        asof, hashes = self._context.asof, self._bars_sha256
+        asof, hashes = self.context.asof, self._bars_sha256
         for name in _OF_BARS:
             if name not in hashes:
                 hashes[name] = content_sha256((read or {}).get(name, self._bars(con, name)))
@@ -342,7 +348,7 @@ class NightRun:
         return hashes | {name: digest for name, digest in found.items() if digest is not None}
 
     def _previous_lifecycle(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-        before = latest_asof(con, "strategy_lifecycle_log", before=self._context.asof)
+        before = latest_asof(con, "strategy_lifecycle_log", before=self.context.asof)
         if before is None:
             return pl.DataFrame(schema=LIFECYCLE_SCHEMA)
         return read_night(con, "strategy_lifecycle_log", asof=before)
@@ -352,13 +358,6 @@ class NightRun:
         with self._platform.warehouse.reader() as con:
             return self._input(con, name)
 
-    def compare_engines(self) -> EngineComparison:
-        """Solve the night's own auction once more, by its engine and by the reference."""
-        with self._platform.warehouse.reader() as con:
-            needs = STEP_BY_NAME["auction_certificate"].needs
-            tables = {need: self._input(con, need) for need in needs}
-        return compare_night(tables, self._context)
-
     def publish(self) -> PublishReport:
         """Publish what the loop and every other reader stands on, with the stamps before it.
 
@@ -367,7 +366,7 @@ class NightRun:
         SystemHalt
             ``PHASE_ORDER_VIOLATED`` where a phase before live trading has no valid stamp.
         """
-        platform, asof = self._platform, self._context.asof
+        platform, asof = self._platform, self.context.asof
         with platform.warehouse.reader() as con:
             stamps = self._stamps(con)
             outputs = phase_outputs(Phase.LIVE_TRADING, self._made(con))

@@ -29,11 +29,11 @@ from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.proof import mint_approved_order
 from instgov_dagster.loop.book import book_to_dict
-from instgov_dagster.loop.live.continuity import STATE_HASH
-from instgov_dagster.loop.live.fold import CycleInputs, SessionFold, Turn, plain_shares
+from instgov_dagster.loop.folding.continuity import STATE_HASH
+from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold, Turn, plain_shares
+from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND, fills_tables
 from instgov_dagster.loop.live.latch import latch_stop
-from instgov_dagster.loop.live.ledger import SessionLedger
 from instgov_dagster.loop.live.opening import (
     PROVED_BY_ENDING,
     PROVED_BY_OPENING,

@@ -10,9 +10,9 @@ from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.state import cause_of, fold_state
 from instgov_dagster.loop.book import Book, BookChange, apply_changes, fresh_book
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
+from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.snapshot import Snapshot
 from instgov_dagster.loop.steps.decision import night_quotes
 from instgov_dagster.vocabulary.audit import OrderSide, to_money
 from instgov_dagster.vocabulary.errors import SystemHalt

@@ -12,7 +12,7 @@ from instgov_dagster.capital.auction.assemble import AuctionTerms
 from instgov_dagster.capital.auction.bids import BidTable
 from instgov_dagster.capital.cvar import marginal_cvar
 from instgov_dagster.loop.book import Book
-from instgov_dagster.loop.snapshot import Snapshot
+from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.bars import SymbolStatus
 from instgov_dagster.vocabulary.capital import StrategyGrant
 from instgov_dagster.vocabulary.config import Policy

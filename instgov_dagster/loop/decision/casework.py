@@ -12,7 +12,7 @@ from instgov_dagster.capital.risk import BookVerdict
 from instgov_dagster.capital.trades import TradeDraft
 from instgov_dagster.governance.decisions import SymbolCase, lead_bids
 from instgov_dagster.loop.decision.bidding import Bids, ValuedBook
-from instgov_dagster.loop.snapshot import Snapshot
+from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import GateResult
 from instgov_dagster.vocabulary.governance import Cause, Veto
 from instgov_dagster.vocabulary.reason_table import Severity

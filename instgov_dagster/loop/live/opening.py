@@ -11,8 +11,8 @@ from instgov_dagster.adapters.journal import read_anchors, verify_chain
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
 from instgov_dagster.adapters.store.published import read_snapshot
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, Phase

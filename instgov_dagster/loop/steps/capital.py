@@ -18,7 +18,7 @@ from instgov_dagster.governance.lifecycle import (
     lifecycle_to_frame,
 )
 from instgov_dagster.governance.state import cause_of
-from instgov_dagster.loop.live.attribution import sum_returns
+from instgov_dagster.loop.folding.attribution import sum_returns
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.stress import scenario_symbols
 from instgov_dagster.vocabulary.bars import AssetClass

@@ -13,7 +13,7 @@ from instgov_dagster.governance.state.rows import state_from_frame
 from instgov_dagster.loop.book import book_from_frame
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
 from instgov_dagster.loop.decision.rows import allocations_frame
-from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState

@@ -1,5 +1,7 @@
 """The proof of the night's auction: its certificate as a row, and the reference's own answer."""
 
+from collections.abc import Callable
+
 import polars as pl
 
 from instgov_dagster.capital.auction.engine.hot import HotSolver
@@ -10,6 +12,7 @@ from instgov_dagster.capital.auction.reference import (
 )
 from instgov_dagster.capital.auction.result import certificate_frame
 from instgov_dagster.loop.cycle import compose_auction
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.decision import decide_night, night_snapshot
 
@@ -22,8 +25,15 @@ def certify_night(tables: Tables, context: NightContext) -> pl.DataFrame:
     return row.with_columns(pl.lit(context.cycle_id).alias("cycle_id"))
 
 
-def compare_night(tables: Tables, context: NightContext) -> EngineComparison:
-    """Solve the night's own auction by the hot engine, cold, and by the full program."""
+def compare_night(read: Callable[[str], pl.DataFrame], context: NightContext) -> EngineComparison:
+    """Solve the night's own auction by the hot engine, cold, and by the full program.
+
+    Parameters
+    ----------
+    read
+        Gives one of the night's tables by its name.
+    """
+    tables = {name: read(name) for name in (*SNAPSHOT_TABLES, "portfolio", "system_state")}
     decision = decide_night(tables, context)
     instance, _ = compose_auction(
         night_snapshot(tables, context), decision.found.bids, decision.told, context.policy

@@ -136,6 +136,26 @@ def test_a_price_on_a_cap_is_paid_by_its_bids_and_earned_by_the_bound() -> None:
     assert upper_bound(instance, (tail,), prices) == pytest.approx(expected, abs=1e-15)
 
 
+def test_duals_that_are_no_numbers_count_as_zero() -> None:
+    instance, tail = one(0.1), np.zeros(60)
+    tail[:3] = 0.02 / 3.0
+    strange = tail.copy()
+    strange[40:43] = (np.nan, np.inf, -np.inf)
+    prices = np.array([np.nan, np.inf, -np.inf, -1.0])[: len(instance.groups)]
+    nothing = np.zeros(len(instance.groups))
+    assert upper_bound(instance, (strange,), prices) == upper_bound(instance, (tail,), nothing)
+
+
+def test_what_is_sold_by_force_pays_the_penalty_and_no_impact() -> None:
+    fields = {"adv_usd": 1e6, "market_impact_bps": 10.0, "liquidity_cost_bps": 1.0}
+    instance = one(0.1, fields=fields, held=np.array([0.04]))
+    # A tenth of a million of ten million may be sold: .01 at impact .01 * .01^1.5, .02 by force.
+    expected = 0.03 * 1e-4 + 0.01 * 0.01**1.5 + 0.02 * 1.0
+    reach = instance.reach[0]
+    assert reach == pytest.approx(0.01)  # so the last chord ends at the impact itself
+    assert trading_costs(instance, np.array([0.01]))[0] == pytest.approx(expected, abs=1e-12)
+
+
 def test_tail_weight_above_the_hurdle_pays_for_the_limit() -> None:
     instance, tail = one(0.1), np.zeros(60)
     tail[:3] = 0.03 / 3.0

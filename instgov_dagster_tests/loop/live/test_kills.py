@@ -9,8 +9,8 @@ import pytest
 
 from instgov_dagster.adapters.journal import read_frames
 from instgov_dagster.adapters.runtime import Home
+from instgov_dagster.loop.folding.replay import Replay
 from instgov_dagster.loop.platform import Platform, open_platform
-from instgov_dagster.loop.replay import Replay
 from instgov_dagster_tests.loop.homes import copy_home, settings_of
 from instgov_dagster_tests.loop.live.victims import KILLS as INSTANTS
 from instgov_dagster_tests.loop.live.witness import (

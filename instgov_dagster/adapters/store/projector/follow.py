@@ -18,6 +18,8 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 # One transaction holds at most so much of the journal, however long that is.
 _BATCH_FRAMES = 200
 _BATCH_BYTES = 16 * 1024 * 1024
+# What the database may hold in memory of a projection of any size; by itself it takes most of it.
+_MEMORY_LIMIT = "256MB"
 
 
 def live_store(home: Home) -> WarehouseResource:
@@ -27,7 +29,11 @@ def live_store(home: Home) -> WarehouseResource:
 
 def store_at(path: Path) -> WarehouseResource:
     """Open the door to a projection that lies elsewhere: one being made."""
-    return WarehouseResource(database=str(path), schema_set="live")
+    return WarehouseResource(
+        database=str(path),
+        schema_set="live",
+        connection_config={"memory_limit": _MEMORY_LIMIT},
+    )
 
 
 def make_usable(home: Home, *, recorded_at: datetime) -> None:

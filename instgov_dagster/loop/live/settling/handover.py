@@ -9,16 +9,16 @@ import pyarrow as pa
 from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.loop.book import Book, fresh_book
-from instgov_dagster.loop.live.fold import SessionFold, plain_shares
+from instgov_dagster.loop.decision.snapshot import Snapshot
+from instgov_dagster.loop.folding.fold import SessionFold, plain_shares
+from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.frames import FILLS_KIND, fills_tables
-from instgov_dagster.loop.live.ledger import SessionLedger
 from instgov_dagster.loop.live.recovery import last_book, last_told, last_trail, last_values
 from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.live.settling.invariants import Invariant, reconcile, require_agreement
 from instgov_dagster.loop.live.settling.leftovers import unplanned_halt
 from instgov_dagster.loop.live.settling.told import Told
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.snapshot import Snapshot
 
 #: Writes one frame of the loop's chain.
 Write = Callable[[str, pa.Table, Mapping[str, Any]], object]

@@ -18,8 +18,9 @@ from instgov_dagster_tests.adapters.store.projector.journals import (
     write_session,
 )
 
-# One frame a transaction: an instant of any length lies somewhere between two of them. After the
-# journal's end a projection is made again and again, so that creating and publishing are hit too.
+# One frame a transaction, and a line for each before it is committed: the parent counts lines, so
+# that its kills fall into the work however slow the machine is. At the journal's end a projection
+# is made again and again, so that creating and publishing are hit too.
 CHILD = """
 import sys
 from datetime import UTC, datetime
@@ -28,6 +29,13 @@ from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.projector import follow, project, rebuild_projection
 follow._BATCH_FRAMES = 1
 home, act = Home(Path(sys.argv[1])), sys.argv[2]
+move_cursor = follow._move_cursor
+
+def move_and_tell(*arguments):
+    move_cursor(*arguments)
+    print("moved", flush=True)
+
+follow._move_cursor = move_and_tell
 words = {"recorded_at": datetime(2024, 12, 6, tzinfo=UTC), "published_cycles": 20, "keep": 2}
 project(Home(home.root / "warm"), **words)  # what loads at the first use has loaded
 print("ready", flush=True)
@@ -40,6 +48,7 @@ while True:
             home.live.unlink()
 """
 CYCLES = 60
+MOVES_BEFORE_A_KILL = 25
 
 
 def kill_at_a_random_instant(home: Home, act: str, chance: random.Random) -> None:
@@ -51,8 +60,11 @@ def kill_at_a_random_instant(home: Home, act: str, chance: random.Random) -> Non
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    moves = 0 if chance.random() < 0.2 else chance.randint(1, MOVES_BEFORE_A_KILL)
+    for _ in range(moves):
+        assert process.stdout.readline() == "moved\n"
     try:
-        process.communicate(timeout=chance.uniform(0.0, 2.0))
+        process.communicate(timeout=chance.uniform(0.0, 0.05))
     except subprocess.TimeoutExpired:
         process.kill()
     _, told = process.communicate()

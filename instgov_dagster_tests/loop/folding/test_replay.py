@@ -14,10 +14,10 @@ from instgov_dagster.adapters.journal import (
 )
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.solver import unsolved
-from instgov_dagster.loop.live.continuity import STATE_HASH, Trail
-from instgov_dagster.loop.live.fold import SessionFold
+from instgov_dagster.loop.folding.continuity import STATE_HASH, Trail
+from instgov_dagster.loop.folding.fold import SessionFold
+from instgov_dagster.loop.folding.replay import ORIGIN_FACTS, Replay, ReplayReport, last_session
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.replay import ORIGIN_FACTS, Replay, ReplayReport, last_session
 from instgov_dagster.loop.session import run_session
 from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import Chain
@@ -92,7 +92,7 @@ def test_the_state_after_a_frame_is_restored_bit_by_bit(led: Platform) -> None:
     for frame in frames(led):
         trail.follow(frame)
         if STATE_HASH in frame.meta:
-            from instgov_dagster.loop.live.continuity import state_sha256
+            from instgov_dagster.loop.folding.continuity import state_sha256
 
             assert state_sha256(trail.restore(snapshot)) == frame.meta[STATE_HASH]
             seen += 1

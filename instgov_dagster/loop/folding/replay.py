@@ -23,11 +23,11 @@ from instgov_dagster.governance.state import fold_state, unknown_state
 from instgov_dagster.governance.state.rows import cause_from_dict
 from instgov_dagster.loop.book import BookChange, book_from_dict
 from instgov_dagster.loop.cycle import CycleDecision
-from instgov_dagster.loop.live.continuity import STATE_HASH, Trail
-from instgov_dagster.loop.live.fold import CycleInputs, SessionFold
+from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.folding.continuity import STATE_HASH, Trail
+from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
+from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND
-from instgov_dagster.loop.live.ledger import SessionLedger
-from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.vocabulary.audit import Fill, OrderSide
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from instgov_dagster.capital.scenarios import ScenarioSet
 from instgov_dagster.governance.lifecycle import unit_returns
-from instgov_dagster.loop.live.attribution import StrategyResult, attribute, returns_frame
+from instgov_dagster.loop.folding.attribution import StrategyResult, attribute, returns_frame
 from instgov_dagster.vocabulary.policy.capital import CVaRConfig
 from instgov_dagster_tests.capital.worlds import returns_of, scenarios_of
 

@@ -10,8 +10,8 @@ import numpy as np
 from instgov_dagster.adapters.journal import Frame, unbundle
 from instgov_dagster.governance.audit import array_sha256, sha256_of
 from instgov_dagster.loop.cycle import CycleState, opening_state
+from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.live.frames import CYCLE_KIND
-from instgov_dagster.loop.snapshot import Snapshot
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 

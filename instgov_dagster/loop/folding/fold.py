@@ -14,12 +14,12 @@ from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.solver import AuctionSolver
 from instgov_dagster.loop.book import Book, BookChange, Shares, apply_changes, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide
-from instgov_dagster.loop.live.attribution import StrategyResult
-from instgov_dagster.loop.live.continuity import state_facts
+from instgov_dagster.loop.decision.snapshot import Snapshot
+from instgov_dagster.loop.folding.attribution import StrategyResult
+from instgov_dagster.loop.folding.continuity import state_facts
+from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.frames import cycle_meta, cycle_tables
-from instgov_dagster.loop.live.ledger import SessionLedger
 from instgov_dagster.loop.live.orders import plan_to_orders, transfer_changes
-from instgov_dagster.loop.snapshot import Snapshot
 from instgov_dagster.vocabulary.audit import Order
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import SystemState

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from instgov_dagster.loop.book import Book, BookChange
 from instgov_dagster.loop.decision.bidding import ValuedBook
-from instgov_dagster.loop.live.attribution import StrategyResult, attribute, cash_by_strategy
-from instgov_dagster.loop.snapshot import Snapshot
+from instgov_dagster.loop.decision.snapshot import Snapshot
+from instgov_dagster.loop.folding.attribution import StrategyResult, attribute, cash_by_strategy
 from instgov_dagster.vocabulary.config import Policy
 
 

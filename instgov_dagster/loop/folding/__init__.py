@@ -1,0 +1,1 @@
+"""A session as a fold of recorded inputs: its state, its book-keeping and its replay."""

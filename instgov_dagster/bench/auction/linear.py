@@ -149,29 +149,39 @@ class HighspyFull:
         self._model: Any = None
 
     def solve(self, instance: AuctionInstance) -> Answer:
-        """Solve; after the first time from the last basis, with the primal simplex."""
+        """Solve; after the first time from the last basis.
+
+        Raises
+        ------
+        RuntimeError
+            If HiGHS does not call its answer optimal.
+        """
         bounds = build_bounds(instance)
         if self._model is None:
             matrix = build_matrix(instance)
             self._model = _load(bounds, matrix, tolerance=instance.policy.solver_tolerance)
         else:
-            self._change(bounds)
+            self._change(bounds, has_moved_bounds=has_trading(instance))
         self._model.run()
         status = self._model.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            raise RuntimeError(f"HiGHS says {self._model.modelStatusToString(status)}")
         values = np.array(self._model.getSolution().col_value)
         return Answer(
             weights=values[: len(instance.bid_ids)],
             status=self._model.modelStatusToString(status),
         )
 
-    def _change(self, bounds: LinearBounds) -> None:
-        # The basis stays; the primal simplex goes on from it where only costs have changed.
+    def _change(self, bounds: LinearBounds, *, has_moved_bounds: bool) -> None:
+        # The basis stays. Where only costs changed the primal simplex goes on from it; where
+        # bounds moved too it was seen to stall for seconds, and the dual one not.
+        strategy = _DUAL_SIMPLEX if has_moved_bounds else _PRIMAL_SIMPLEX
         columns = np.arange(bounds.cost.size, dtype=np.int32)
         rows = np.arange(bounds.row_lower.size, dtype=np.int32)
         self._model.changeColsCost(columns.size, columns, bounds.cost)
         self._model.changeColsBounds(columns.size, columns, bounds.lower, bounds.upper)
         self._model.changeRowsBounds(rows.size, rows, bounds.row_lower, bounds.row_upper)
-        self._model.setOptionValue("simplex_strategy", _PRIMAL_SIMPLEX)
+        self._model.setOptionValue("simplex_strategy", strategy)
 
 
 def _load(bounds: LinearBounds, matrix: Any, *, tolerance: float) -> Any:

@@ -111,6 +111,19 @@ def test_the_program_written_out_has_a_row_and_a_column_a_scenario() -> None:
         assert bounds.lower.size == bounds.upper.size == bounds.cost.size
 
 
+def test_a_hot_peer_still_solves_after_many_seconds_of_drift() -> None:
+    size = AuctionSize(n_bids=60, n_scenarios=250)
+    instance = make_instance(size, Programme.FULL)
+    hot = make_engine("highspy full RU")
+    hot.solve(instance)
+    for tick in range(10):
+        instance = next_instance(instance, size, tick)
+        answer = hot.solve(instance)
+    cold = make_engine("highspy full RU").solve(instance)
+    value = objective_value(instance, answer.weights)
+    assert value == pytest.approx(objective_value(instance, cold.weights), abs=1e-12)
+
+
 def test_the_finite_delta_of_the_only_position_is_the_books_cvar() -> None:
     instance = one_bid(0.01)
     weights = np.array([0.05])

@@ -8,7 +8,7 @@ before it gets here.
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import date
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -22,8 +22,8 @@ from instgov_dagster.adapters.account import (
 )
 from instgov_dagster.adapters.paper.rows import AccountChange
 from instgov_dagster.adapters.paper.store import AccountStore
+from instgov_dagster.capital.execution.fills import FillTerms, fill_terms
 from instgov_dagster.vocabulary.audit import (
-    MONEY_QUANTUM,
     ApprovedOrder,
     Fill,
     Order,
@@ -102,10 +102,10 @@ class PaperBroker:
         refused = (*judge_view(view), *self._judge_account(order))
         if refused:
             return self._close(order, OrderStatus.REJECTED, refused)
-        far_side = to_money(view.ask if order.side is OrderSide.BUY else view.bid)
-        if (order.limit_price - far_side) * order.side.sign < 0:
+        terms = self._terms_now(order, view, is_resting=False)
+        if terms is None:
             return self._close(order, OrderStatus.RESTING, (ReasonCode.ORDER_RESTING,))
-        return self._execute(order, view, far_side, is_aggressive=True)
+        return self._execute(order, view, terms)
 
     def match(self, views: Mapping[str, MarketView]) -> tuple[OrderOutcome, ...]:
         """Fill the standing orders whose limit the market has reached, at their limit.
@@ -119,13 +119,9 @@ class PaperBroker:
             view = views.get(order.symbol)
             if view is None or judge_view(view):
                 continue
-            far_side = to_money(view.ask if order.side is OrderSide.BUY else view.bid)
-            if (order.limit_price - far_side) * order.side.sign < 0:
-                continue
-            # A market that jumped over the limit trades where it is, not where it never was.
-            is_inside = view.bar_low <= order.limit_price <= view.bar_high
-            price = order.limit_price if is_inside else far_side
-            changed.append(self._execute(order, view, price, is_aggressive=False))
+            terms = self._terms_now(order, view, is_resting=True)
+            if terms is not None:
+                changed.append(self._execute(order, view, terms))
         return tuple(changed)
 
     def cancel(self, client_order_id: str) -> OrderOutcome:
@@ -229,39 +225,38 @@ class PaperBroker:
             return (ReasonCode.BROKER_NO_POSITION,)
         return ()
 
-    def _execute(
-        self, order: Order, view: MarketView, price: Decimal, *, is_aggressive: bool
-    ) -> OrderOutcome:
-        quantity = self._available(order, view, price)
-        if quantity <= 0:
+    def _terms_now(self, order: Order, view: MarketView, *, is_resting: bool) -> FillTerms | None:
+        return fill_terms(
+            side=order.side,
+            quantity=order.quantity,
+            limit_price=order.limit_price,
+            view=view,
+            taken=self._traded_on(view.at.date()).get(order.symbol, _NOTHING),
+            is_resting=is_resting,
+        )
+
+    def _execute(self, order: Order, view: MarketView, terms: FillTerms) -> OrderOutcome:
+        if terms.quantity <= 0:
             return self._refuse(order, ReasonCode.PARTICIPATION)
-        cost = to_money(quantity * price * to_money(view.impact_bps) / _BPS)
         fill = Fill(
             client_order_id=order.client_order_id,
             cycle_id=order.cycle_id,
             symbol=order.symbol,
             side=order.side,
             sequence=0,
-            quantity=quantity,
-            price=price,
+            quantity=terms.quantity,
+            price=terms.price,
             mid_price=to_money(view.mid),
-            cost_usd=cost,
-            is_aggressive=is_aggressive,
+            cost_usd=terms.cost_usd,
+            is_aggressive=terms.is_aggressive,
             filled_at=view.at,
         )
         if self.cash_usd() + fill.cash_usd < 0:
             return self._refuse(order, ReasonCode.BROKER_NO_CASH)
-        if quantity >= order.quantity:
+        if terms.quantity >= order.quantity:
             return self._close(order, OrderStatus.FILLED, (ReasonCode.ORDER_FILLED,), fill)
         reasons = (ReasonCode.ORDER_PARTIALLY_FILLED, ReasonCode.PARTICIPATION)
         return self._close(order, OrderStatus.PARTIALLY_FILLED, reasons, fill)
-
-    def _available(self, order: Order, view: MarketView, price: Decimal) -> Decimal:
-        # What the day's participation leaves of the order, rounded down.
-        taken = self._traded_on(view.at.date()).get(order.symbol, _NOTHING)
-        budget = Decimal(str(view.adv_usd)) * Decimal(str(view.max_participation)) / price
-        left = min(order.quantity, budget - taken)
-        return left.quantize(MONEY_QUANTUM, rounding=ROUND_DOWN)
 
     def _traded_on(self, day: date) -> dict[str, Decimal]:
         if day != self._day:

@@ -275,6 +275,7 @@ class Session:
         self._impact_bps = {
             order.symbol: order.impact.temporary_impact_bps + order.impact.permanent_impact_bps
             for order in decision.orders
+            if order.slice_index == 0  # the one that is due: a later slice is decided anew
         }
         self._book_outcomes(self._router.send(approved, self._views(decision.quotes), turn.shares))
 

@@ -4,7 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from instgov_dagster.adapters.runtime import (
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
 from instgov_dagster.adapters.store.pinned import pin_snapshot
 from instgov_dagster.adapters.store.projector import project
+from instgov_dagster.adapters.store.projector.follower import Follower
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
@@ -92,7 +93,8 @@ def run_session(
             )
             session = Session(platform, asof, span, run_id, stop=stop)
             session.open()
-            session.lead(period_seconds)
+            with _projecting(platform, period_seconds):
+                session.lead(period_seconds)
             return session.close()
         except SystemHalt as halt:
             latch_stop(platform, session.journal if session else None, halt)
@@ -107,6 +109,19 @@ def run_session(
         finally:
             if session is not None:
                 session.held.close()
+
+
+def _projecting(platform: Platform, period_seconds: float) -> AbstractContextManager[object]:
+    # Back to back there is nobody to read along: such a session projects once, at its end.
+    if not period_seconds:
+        return nullcontext()
+    loop = platform.policy.loop
+    return Follower(
+        platform.home,
+        every_seconds=loop.project_every_seconds,
+        published_cycles=loop.published_cycles,
+        keep=loop.published_snapshots,
+    )
 
 
 class Session:

@@ -13,10 +13,10 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly check bench docs lock clean
+.PHONY: help run dev test nightly check bench performance docs lock clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # A virtual environment with pip, or, where the system keeps ensurepip apart, one filled by the system's pip.
 $(BIN)/uv:
@@ -32,6 +32,10 @@ $(BIN)/uv:
 
 .venv/.dev: .venv/.done requirements-dev.lock
 	@$(UV) pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.venv/.bench: .venv/.dev requirements-bench.lock
+	@$(UV) pip install --quiet --require-hashes -r requirements-bench.lock
 	@touch $@
 
 run: .venv/.done  ## one night and one governed live session on the embedded market (SIMULATED)
@@ -57,13 +61,17 @@ check: .venv/.dev  ## style, format, architecture, types
 bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
 	@$(BIN)/instgov bench ingest $(ARGS)
 
+performance: .venv/.bench  ## measure the auction beside its peers and write docs/performance.md (half an hour)
+	@$(BIN)/instgov bench auction --write docs/performance.md $(ARGS)
+
 docs: .venv/.dev  ## write the generated pages again (docs/roadmap.md)
 	@$(BIN)/python -m instgov_dagster_tests.repository.roadmap
 
-# Pins and hashes, no addresses, for every platform; the extra groups go into the second lock only.
-lock: $(BIN)/uv  ## compile the two locks again from pyproject.toml
+# Pins and hashes, no addresses, for every platform; what tests and benches need goes into locks of its own.
+lock: $(BIN)/uv  ## compile the three locks again from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --output-file requirements-dev.lock
+	@$(COMPILE) --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 clean:  ## remove the environment and the caches; never data/
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

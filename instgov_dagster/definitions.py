@@ -7,6 +7,7 @@ from instgov_dagster.defs.automation.jobs import (
     after_session,
     governed_live_loop,
     nightly_ingestion,
+    rebuild_projection,
 )
 from instgov_dagster.defs.automation.schedules import nightly_schedule
 from instgov_dagster.defs.automation.sensors import (
@@ -25,7 +26,7 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(_WINGS),
         asset_checks=dg.load_asset_checks_from_modules(_WINGS),
-        jobs=[nightly_ingestion, governed_live_loop, after_session],
+        jobs=[nightly_ingestion, governed_live_loop, after_session, rebuild_projection],
         schedules=[nightly_schedule],
         sensors=[live_loop_sensor, run_failure_alerts, halt_sensor],
         resources={"platform": PlatformResource()},

@@ -1,15 +1,14 @@
 """What a broker sees, remembers and answers; the broker that acts on it is in broker."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
-from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
-from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order, OrderSide
+from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _NOTHING: Final = Decimal(0)
@@ -18,13 +17,19 @@ _TOLERANCE: Final = 1e-9
 
 
 class OrderStatus(StrEnum):
-    """How an order stands at the broker."""
+    """How an order stands at the broker; NEVER_SENT is the journal's word for one it lacks."""
 
     FILLED = "FILLED"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     RESTING = "RESTING"
     CANCELLED = "CANCELLED"
     REJECTED = "REJECTED"
+    NEVER_SENT = "NEVER_SENT"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more can become of the order."""
+        return self is not OrderStatus.RESTING
 
 
 class CashKind(StrEnum):
@@ -99,7 +104,7 @@ class CashEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerState:
-    """Everything the paper broker knows, as a value: two brokers with equal states are equal."""
+    """Everything that stands in a paper account, as a value to hold against the journal."""
 
     cash_usd: Decimal
     positions: tuple[tuple[str, Decimal], ...] = ()
@@ -135,6 +140,22 @@ class Broker(Protocol):
         """Give the cash held."""
         ...
 
+    def outcome(self, client_order_id: str) -> OrderOutcome | None:
+        """Look up what became of an order; None if it was never sent."""
+        ...
+
+    def order_ids(self) -> tuple[str, ...]:
+        """Give the id of every order ever sent."""
+        ...
+
+    def ledger(self, *, after: int = -1) -> tuple[CashEntry, ...]:
+        """Give the movements of cash after one sequence, all by default."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the account."""
+        ...
+
 
 def judge_view(view: MarketView) -> tuple[ReasonCode, ...]:
     """Give the reasons why nothing can be filled on what the broker sees; none if it can.
@@ -156,101 +177,3 @@ def judge_view(view: MarketView) -> tuple[ReasonCode, ...]:
     if view.at.utcoffset() != timedelta(0):
         raise ValueError(f"MarketView.at must be an aware UTC instant, was {view.at!r}")
     return tuple(reasons)
-
-
-def state_to_dict(state: BrokerState) -> dict[str, Any]:
-    """Write a broker's state as plain JSON values, money as text."""
-    return {
-        "cash_usd": str(state.cash_usd),
-        "positions": [[symbol, str(quantity)] for symbol, quantity in state.positions],
-        "outcomes": [
-            {
-                "order": _plain(outcome.order, _ORDER_FIELDS),
-                "status": outcome.status.value,
-                "fills": [_plain(fill, _FILL_FIELDS) for fill in outcome.fills],
-                "reason_codes": [code.value for code in outcome.reason_codes],
-            }
-            for outcome in state.outcomes
-        ],
-        "traded": [[symbol, day.isoformat(), str(q)] for symbol, day, q in state.traded],
-        "ledger": [_plain(entry, _CASH_FIELDS) for entry in state.ledger],
-    }
-
-
-def state_from_dict(data: Mapping[str, Any]) -> BrokerState:
-    """Read a state written by `state_to_dict`, bit-equal.
-
-    Raises
-    ------
-    ValueError, KeyError
-        If the values are not those of a state.
-    """
-    return BrokerState(
-        cash_usd=Decimal(data["cash_usd"]),
-        positions=tuple((symbol, Decimal(q)) for symbol, q in data["positions"]),
-        outcomes=tuple(
-            OrderOutcome(
-                order=Order(**_typed(row["order"], _ORDER_FIELDS)),
-                status=OrderStatus(row["status"]),
-                fills=tuple(Fill(**_typed(fill, _FILL_FIELDS)) for fill in row["fills"]),
-                reason_codes=tuple(ReasonCode(code) for code in row["reason_codes"]),
-            )
-            for row in data["outcomes"]
-        ),
-        traded=tuple((s, date.fromisoformat(d), Decimal(q)) for s, d, q in data["traded"]),
-        ledger=tuple(CashEntry(**_typed(row, _CASH_FIELDS)) for row in data["ledger"]),
-    )
-
-
-_Reader = Callable[[Any], Any]
-_ORDER_FIELDS: Mapping[str, _Reader] = MappingProxyType(
-    {
-        "client_order_id": str,
-        "cycle_id": str,
-        "symbol": str,
-        "side": OrderSide,
-        "quantity": Decimal,
-        "limit_price": Decimal,
-        "decision_sequence": int,
-    }
-)
-_FILL_FIELDS: Mapping[str, _Reader] = MappingProxyType(
-    {
-        "client_order_id": str,
-        "cycle_id": str,
-        "symbol": str,
-        "side": OrderSide,
-        "sequence": int,
-        "quantity": Decimal,
-        "price": Decimal,
-        "mid_price": Decimal,
-        "cost_usd": Decimal,
-        "is_aggressive": bool,
-        "filled_at": datetime.fromisoformat,
-    }
-)
-_CASH_FIELDS: Mapping[str, _Reader] = MappingProxyType(
-    {
-        "sequence": int,
-        "kind": CashKind,
-        "client_order_id": str,
-        "symbol": str,
-        "amount_usd": Decimal,
-        "balance_usd": Decimal,
-    }
-)
-
-
-def _plain(row: object, fields: Mapping[str, _Reader]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name in fields:
-        value = getattr(row, name)
-        if isinstance(value, datetime):
-            out[name] = value.isoformat()
-        else:
-            out[name] = value if isinstance(value, bool | int) else str(value)
-    return out
-
-
-def _typed(row: Mapping[str, Any], fields: Mapping[str, _Reader]) -> dict[str, Any]:
-    return {name: read(row[name]) for name, read in fields.items()}

@@ -1,16 +1,18 @@
 """The paper broker: fills inside the day's bar, in decimal money, each order at most once.
 
-It keeps what a broker keeps: cash, positions, standing orders, and the outcome of every order it
-was ever sent. It decides nothing; whether an order may be sent is settled before it gets here.
+It keeps what a broker keeps, on disk before it answers: cash, positions, standing orders, and the
+outcome of every order it was ever sent. It decides nothing; whether an order may be sent is settled
+before it gets here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import fields
 from datetime import date
 from decimal import ROUND_DOWN, Decimal
+from pathlib import Path
 from typing import Final
 
 from instgov_dagster.adapters.account import (
-    BrokerState,
     CashEntry,
     CashKind,
     MarketView,
@@ -18,6 +20,8 @@ from instgov_dagster.adapters.account import (
     OrderStatus,
     judge_view,
 )
+from instgov_dagster.adapters.paper.rows import AccountChange
+from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.vocabulary.audit import (
     MONEY_QUANTUM,
     ApprovedOrder,
@@ -34,68 +38,37 @@ _BPS: Final = Decimal(10_000)
 
 
 class PaperBroker:
-    """A deterministic broker on paper: long only, cash account, no clock and no chance inside."""
+    """A deterministic broker on paper: long only, cash account, no clock and no chance inside.
 
-    def __init__(self, opening_cash_usd: Decimal) -> None:
-        cash = to_money(opening_cash_usd)
-        if cash < 0:
-            raise ValueError(f"opening_cash_usd must be >= 0, was {cash}")
-        self._cash = _NOTHING
-        self._positions: dict[str, Decimal] = {}
-        self._outcomes: dict[str, OrderOutcome] = {}
-        self._traded: dict[tuple[str, date], Decimal] = {}
-        self._ledger: list[CashEntry] = []
-        self._move_cash(CashKind.OPENING, "", "", cash)
+    Parameters
+    ----------
+    store
+        The account. In memory stay the standing orders, the positions, the cash and one day's
+        volume; what is over is looked up.
+    """
 
-    @classmethod
-    def from_state(cls, state: BrokerState) -> "PaperBroker":
-        """Restore a broker bit-equal from its state."""
-        broker = cls(_NOTHING)
-        broker._cash = state.cash_usd
-        broker._positions = dict(state.positions)
-        broker._outcomes = {o.order.client_order_id: o for o in state.outcomes}
-        broker._traded = {(symbol, day): quantity for symbol, day, quantity in state.traded}
-        broker._ledger = list(state.ledger)
-        return broker
+    def __init__(self, store: AccountStore) -> None:
+        self._store = store
+        self._last = store.last_entry()
+        self._positions = store.positions()
+        self._standing = {o.order.client_order_id: o for o in store.resting()}
+        self._day: date | None = None
+        self._traded: dict[str, Decimal] = {}
 
     @classmethod
-    def from_fills(
-        cls, opening_cash_usd: Decimal, orders: Iterable[Order], fills: Iterable[Fill]
-    ) -> "PaperBroker":
-        """Rebuild a broker from the orders and fills that stand in the journal.
-
-        An order without a fill is as if it had never been sent: it may be sent again. One filled
-        in part is over: paper orders do not outlive the session that sent them.
+    def open(cls, path: Path, *, opening_cash_usd: Decimal) -> "PaperBroker":
+        """Open the account in a file; a new one begins with its one deposit.
 
         Raises
         ------
         SystemHalt
-            With ``RECONCILIATION_UNRESOLVED`` if a fill belongs to no order, or sells what is
-            not held.
+            ``RECONCILIATION_UNRESOLVED`` or ``SCHEMA_MISMATCH`` if the account cannot be read.
         """
-        broker = cls(opening_cash_usd)
-        known = {order.client_order_id: order for order in orders}
-        for fill in fills:
-            order = known.get(fill.client_order_id)
-            if order is None or (order.symbol, order.side) != (fill.symbol, fill.side):
-                raise SystemHalt(
-                    ReasonCode.RECONCILIATION_UNRESOLVED,
-                    f"a fill must belong to a journalled order, was {fill.client_order_id}",
-                )
-            earlier = broker._outcomes.get(fill.client_order_id)
-            broker._book(fill)
-            broker._remember(order, (*(earlier.fills if earlier else ()), fill))
-        return broker
+        return cls(AccountStore.open(path, opening_cash_usd=to_money(opening_cash_usd)))
 
-    def state(self) -> BrokerState:
-        """Give everything the broker knows."""
-        return BrokerState(
-            cash_usd=self._cash,
-            positions=tuple(sorted(self._positions.items())),
-            outcomes=tuple(self._outcomes.values()),
-            traded=tuple(sorted((s, d, q) for (s, d), q in self._traded.items())),
-            ledger=tuple(self._ledger),
-        )
+    def close(self) -> None:
+        """Let go of the account."""
+        self._store.close()
 
     def submit(self, order: ApprovedOrder, view: MarketView) -> OrderOutcome:
         """Fill an order at once, let it rest at its limit, or reject it.
@@ -107,14 +80,15 @@ class PaperBroker:
         ------
         SystemHalt
             With ``ORDER_NOT_APPROVED`` for anything but an `ApprovedOrder`; with
-            ``RECONCILIATION_UNRESOLVED`` if its id was given to another order before.
+            ``RECONCILIATION_UNRESOLVED`` if its id was given to another order before; with
+            ``ORDER_UNKNOWN_OUTCOME`` if the account could not be written.
         """
         if not isinstance(order, ApprovedOrder):
             raise SystemHalt(
                 ReasonCode.ORDER_NOT_APPROVED,
                 f"the broker takes an ApprovedOrder, was {type(order).__name__}",
             )
-        earlier = self._outcomes.get(order.client_order_id)
+        earlier = self._store.outcome(order.client_order_id)
         if earlier is not None:
             if _terms(earlier.order) != _terms(order):
                 raise SystemHalt(
@@ -122,6 +96,9 @@ class PaperBroker:
                     f"client_order_id must name one order, was used twice: {order.client_order_id}",
                 )
             return earlier
+        return self._accept(_plain(order), view)
+
+    def _accept(self, order: Order, view: MarketView) -> OrderOutcome:
         refused = (*judge_view(view), *self._judge_account(order))
         if refused:
             return self._close(order, OrderStatus.REJECTED, refused)
@@ -159,10 +136,10 @@ class PaperBroker:
         ValueError
             If the broker was never sent such an order.
         """
-        outcome = self._outcomes.get(client_order_id)
+        outcome = self._store.outcome(client_order_id)
         if outcome is None:
             raise ValueError(f"client_order_id must be known, was {client_order_id!r}")
-        if outcome.status is not OrderStatus.RESTING:
+        if outcome.status.is_final:
             return outcome
         return self._close(outcome.order, OrderStatus.CANCELLED, (ReasonCode.ORDER_CANCELLED,))
 
@@ -177,7 +154,9 @@ class PaperBroker:
         if not ratio.is_finite() or ratio <= 0:
             raise ValueError(f"ratio must be a finite number > 0, was {ratio}")
         if symbol in self._positions:
-            self._positions[symbol] = to_money(self._positions[symbol] * ratio)
+            held = to_money(self._positions[symbol] * ratio)
+            self._store.record(AccountChange(positions={symbol: held}))
+            self._hold(symbol, held)
 
     def credit_dividend(self, symbol: str, per_unit_usd: Decimal) -> Decimal:
         """Credit a dividend on the units held, and give the amount.
@@ -191,7 +170,9 @@ class PaperBroker:
             raise ValueError(f"per_unit_usd must be a finite number >= 0, was {per_unit_usd}")
         amount = to_money(self._positions.get(symbol, _NOTHING) * per_unit_usd)
         if amount:
-            self._move_cash(CashKind.DIVIDEND, "", symbol, amount)
+            entry = self._entry(CashKind.DIVIDEND, "", symbol, amount)
+            self._store.record(AccountChange(entries=(entry,)))
+            self._last = entry
         return amount
 
     def positions(self) -> Mapping[str, Decimal]:
@@ -200,19 +181,23 @@ class PaperBroker:
 
     def open_orders(self) -> tuple[Order, ...]:
         """Give the orders that stand unfilled, in the order in which they came."""
-        return tuple(o.order for o in self._outcomes.values() if o.status is OrderStatus.RESTING)
+        return tuple(outcome.order for outcome in self._standing.values())
 
     def outcome(self, client_order_id: str) -> OrderOutcome | None:
         """Look up what became of an order; nothing if it was never sent."""
-        return self._outcomes.get(client_order_id)
+        return self._store.outcome(client_order_id)
+
+    def order_ids(self) -> tuple[str, ...]:
+        """Give the id of every order ever sent, in the order in which they came."""
+        return self._store.order_ids()
 
     def cash_usd(self) -> Decimal:
         """Give the cash held."""
-        return self._cash
+        return self._last.balance_usd
 
-    def ledger(self) -> tuple[CashEntry, ...]:
-        """Give every movement of cash, the opening balance first."""
-        return tuple(self._ledger)
+    def ledger(self, *, after: int = -1) -> tuple[CashEntry, ...]:
+        """Give the movements of cash after one sequence, the opening balance first by default."""
+        return () if self._last.sequence <= after else self._store.ledger(after=after)
 
     def _judge_account(self, order: Order) -> tuple[ReasonCode, ...]:
         # Only what can be known without a price: the cash is judged with the price in hand.
@@ -250,43 +235,28 @@ class PaperBroker:
             is_aggressive=is_aggressive,
             filled_at=view.at,
         )
-        if self._cash + fill.cash_usd < 0:
+        if self.cash_usd() + fill.cash_usd < 0:
             return self._refuse(order, ReasonCode.BROKER_NO_CASH)
-        self._book(fill)
-        return self._remember(order, (fill,))
+        if quantity >= order.quantity:
+            return self._close(order, OrderStatus.FILLED, (ReasonCode.ORDER_FILLED,), fill)
+        reasons = (ReasonCode.ORDER_PARTIALLY_FILLED, ReasonCode.PARTICIPATION)
+        return self._close(order, OrderStatus.PARTIALLY_FILLED, reasons, fill)
 
     def _available(self, order: Order, view: MarketView, price: Decimal) -> Decimal:
         # What the day's participation leaves of the order, rounded down.
-        taken = self._traded.get((order.symbol, view.at.date()), _NOTHING)
+        taken = self._traded_on(view.at.date()).get(order.symbol, _NOTHING)
         budget = Decimal(str(view.adv_usd)) * Decimal(str(view.max_participation)) / price
         left = min(order.quantity, budget - taken)
         return left.quantize(MONEY_QUANTUM, rounding=ROUND_DOWN)
 
-    def _book(self, fill: Fill) -> None:
-        held = self._positions.get(fill.symbol, _NOTHING) + fill.side.sign * fill.quantity
-        if held < 0:
-            raise SystemHalt(
-                ReasonCode.RECONCILIATION_UNRESOLVED,
-                f"a position must be >= 0, was {held} {fill.symbol} after {fill.client_order_id}",
-            )
-        if held:
-            self._positions[fill.symbol] = held
-        else:
-            self._positions.pop(fill.symbol, None)
-        key = (fill.symbol, fill.filled_at.date())
-        self._traded[key] = self._traded.get(key, _NOTHING) + fill.quantity
-        self._move_cash(CashKind.FILL, fill.client_order_id, fill.symbol, fill.cash_usd)
-
-    def _remember(self, order: Order, fills: tuple[Fill, ...]) -> OrderOutcome:
-        filled = sum((fill.quantity for fill in fills), _NOTHING)
-        if filled >= order.quantity:
-            return self._close(order, OrderStatus.FILLED, (ReasonCode.ORDER_FILLED,), fills)
-        reasons = (ReasonCode.ORDER_PARTIALLY_FILLED, ReasonCode.PARTICIPATION)
-        return self._close(order, OrderStatus.PARTIALLY_FILLED, reasons, fills)
+    def _traded_on(self, day: date) -> dict[str, Decimal]:
+        if day != self._day:
+            self._day, self._traded = day, self._store.traded(day)
+        return self._traded
 
     def _refuse(self, order: Order, reason: ReasonCode) -> OrderOutcome:
         # An order that once stood was accepted: what ends it now is a cancellation.
-        if order.client_order_id in self._outcomes:
+        if order.client_order_id in self._standing:
             reasons = (ReasonCode.ORDER_CANCELLED, reason)
             return self._close(order, OrderStatus.CANCELLED, reasons)
         return self._close(order, OrderStatus.REJECTED, (reason,))
@@ -296,28 +266,70 @@ class PaperBroker:
         order: Order,
         status: OrderStatus,
         reasons: tuple[ReasonCode, ...],
-        fills: tuple[Fill, ...] = (),
+        fill: Fill | None = None,
     ) -> OrderOutcome:
         if status is OrderStatus.REJECTED:
             reasons = (ReasonCode.ORDER_REJECTED_BY_BROKER, *reasons)
+        fills = () if fill is None else (fill,)
         outcome = OrderOutcome(order=order, status=status, fills=fills, reason_codes=reasons)
-        self._outcomes[order.client_order_id] = outcome
+        accepts = order.client_order_id not in self._standing
+        # On disk first: what memory says must never be more than what a restart would find.
+        if fill is None:
+            self._store.record(AccountChange(outcome=outcome, accepts=accepts))
+        else:
+            self._book(outcome, fill, accepts=accepts)
+        if status.is_final:
+            self._standing.pop(order.client_order_id, None)
+        else:
+            self._standing[order.client_order_id] = outcome
         return outcome
 
-    def _move_cash(
-        self, kind: CashKind, client_order_id: str, symbol: str, amount: Decimal
-    ) -> None:
-        self._cash += amount
-        self._ledger.append(
-            CashEntry(
-                sequence=len(self._ledger),
-                kind=kind,
-                client_order_id=client_order_id,
-                symbol=symbol,
-                amount_usd=amount,
-                balance_usd=self._cash,
+    def _book(self, outcome: OrderOutcome, fill: Fill, *, accepts: bool) -> None:
+        symbol, day = fill.symbol, fill.filled_at.date()
+        held = self._positions.get(symbol, _NOTHING) + fill.side.sign * fill.quantity
+        if held < 0:
+            raise SystemHalt(
+                ReasonCode.RECONCILIATION_UNRESOLVED,
+                f"a position must be >= 0, was {held} {symbol} after {fill.client_order_id}",
+            )
+        entry = self._entry(CashKind.FILL, fill.client_order_id, symbol, fill.cash_usd)
+        traded = self._traded_on(day).get(symbol, _NOTHING) + fill.quantity
+        self._store.record(
+            AccountChange(
+                outcome=outcome,
+                accepts=accepts,
+                fills=(fill,),
+                entries=(entry,),
+                positions={symbol: held},
+                traded={(symbol, day): traded},
             )
         )
+        self._hold(symbol, held)
+        self._traded[symbol] = traded
+        self._last = entry
+
+    def _hold(self, symbol: str, held: Decimal) -> None:
+        if held:
+            self._positions[symbol] = held
+        else:
+            self._positions.pop(symbol, None)
+
+    def _entry(
+        self, kind: CashKind, client_order_id: str, symbol: str, amount: Decimal
+    ) -> CashEntry:
+        return CashEntry(
+            sequence=self._last.sequence + 1,
+            kind=kind,
+            client_order_id=client_order_id,
+            symbol=symbol,
+            amount_usd=amount,
+            balance_usd=self.cash_usd() + amount,
+        )
+
+
+def _plain(order: ApprovedOrder) -> Order:
+    # The approval has done its work: an outcome reads the same before and after a restart.
+    return Order(**{field.name: getattr(order, field.name) for field in fields(Order)})
 
 
 def _terms(order: Order) -> tuple[str, OrderSide, Decimal, Decimal]:

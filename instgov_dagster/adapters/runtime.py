@@ -5,6 +5,8 @@ import hashlib
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,6 +103,11 @@ class Home:
         return self.root / "live.duckdb"
 
     @property
+    def projection_lock(self) -> Path:
+        """Held by whoever writes the projection."""
+        return self.root / "projection.lock"
+
+    @property
     def journal_dir(self) -> Path:
         """The hash-chained journals, one folder a chain."""
         return self.root / "journal"
@@ -121,6 +128,11 @@ class Home:
         return self.root / "runtime" / "raw"
 
     @property
+    def pinned(self) -> Path:
+        """The published nights that sessions stood on, kept for good: what a replay stands on."""
+        return self.root / "runtime" / "snapshots"
+
+    @property
     def dagster(self) -> Path:
         """The Dagster instance's folders."""
         return self.root / "dagster"
@@ -136,6 +148,11 @@ class Home:
         return self.root / "live.lease"
 
     @property
+    def paper_account(self) -> Path:
+        """The paper broker's own record of orders, fills and cash."""
+        return self.root / "paper" / "account.sqlite"
+
+    @property
     def heartbeat(self) -> Path:
         """Written by the leader each cycle: how many cycles are done; its age is the heartbeat."""
         return self.root / "heartbeat"
@@ -144,6 +161,10 @@ class Home:
     def night_progress(self) -> Path:
         """Written by the night after each step: how many steps are done."""
         return self.root / "night.progress"
+
+
+# Open locks that their holders lend within this process and nobody took yet, by path.
+_LENT: dict[Path, int] = {}
 
 
 class FileLock:
@@ -165,14 +186,20 @@ class FileLock:
         self.path = path
         self._clock: Clock = clock or RealClock()
         self._descriptor: int | None = None
+        self._has_lent = False
 
     @property
     def is_held(self) -> bool:
         """Whether this object holds the lock."""
         return self._descriptor is not None
 
-    def try_acquire(self) -> bool:
+    def try_acquire(self, *, is_signed: bool = True) -> bool:
         """Take the lock if it is free; never wait.
+
+        Parameters
+        ----------
+        is_signed
+            Whether to name the holder in the file at once; see `sign`.
 
         Raises
         ------
@@ -181,6 +208,9 @@ class FileLock:
         """
         if self._descriptor is not None:
             raise ValueError(f"{self.path} must not be acquired twice by one holder")
+        if self.path in _LENT:
+            self._descriptor = _LENT.pop(self.path)
+            return True
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -192,10 +222,39 @@ class FileLock:
             os.close(descriptor)
             raise
         self._descriptor = descriptor
-        text = f"pid {os.getpid()} since {self._clock.now().isoformat(timespec='seconds')}\n"
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, text.encode(), 0)
+        if is_signed:
+            self.sign()
         return True
+
+    def sign(self) -> None:
+        """Name the holder in the file.
+
+        Raises
+        ------
+        ValueError
+            If this object does not hold the lock.
+        """
+        if self._descriptor is None:
+            raise ValueError(f"{self.path} must be held to be signed")
+        text = f"pid {os.getpid()} since {self._clock.now().isoformat(timespec='seconds')}\n"
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+
+    def lend(self) -> None:
+        """Leave the lock to the next holder of this process that asks for it, without a gap.
+
+        Who starts something long takes its lock first and lends it to what it starts: a second
+        process is refused before it has done anything. One that is never taken is released as any.
+
+        Raises
+        ------
+        ValueError
+            If this object does not hold it.
+        """
+        if self._descriptor is None:
+            raise ValueError(f"{self.path} must be held to be lent")
+        _LENT[self.path], self._descriptor = self._descriptor, None
+        self._has_lent = True
 
     def acquire(self, timeout_seconds: float = 0.0) -> None:
         """Take the lock, polling until ``timeout_seconds`` have passed.
@@ -223,6 +282,8 @@ class FileLock:
     def release(self) -> None:
         """Let go of the lock; releasing a lock not held changes nothing."""
         descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None and self._has_lent:
+            descriptor = _LENT.pop(self.path, None)  # never taken
         if descriptor is None:
             return
         try:
@@ -243,6 +304,27 @@ class FileLock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+@contextmanager
+def lent_locks(paths: Sequence[Path]) -> Iterator[None]:
+    """Take several locks, or none and write nothing, and lend them within this process.
+
+    Raises
+    ------
+    LeaseHeld
+        If another holds one of them.
+    """
+    with ExitStack() as held:
+        locks = [FileLock(path) for path in paths]
+        for lock in locks:
+            if not lock.try_acquire(is_signed=False):
+                raise LeaseHeld(f"{lock.path} is held by {lock.holder()}")
+            held.callback(lock.release)
+        for lock in locks:
+            lock.sign()
+            lock.lend()
+        yield
 
 
 def code_sha256() -> str:

@@ -44,14 +44,14 @@ def estimate_impact(
     spread_bps: float,
     is_spread_quoted: bool,
     regime: ExecutionRegime,
-    slice_index: int,
+    depletion: float,
     policy: ImpactPolicy,
 ) -> ExecutionImpactEstimate:
     """Estimate what one order costs (roadmap 8.3, 8.5), in basis points of its size.
 
     temporary = volatility_annual * sqrt(size / ADV) * 0.1 * 10000, permanent = half of it, spread
-    cost = half the spread; each is multiplied by the regime and by (1 + 0.1 k) for slice k, then
-    summed. Square-root law: Toth et al. (2011), Physical Review X 1.
+    cost = half the spread; each is multiplied by the regime and by (1 + 0.1 k), then summed, where
+    k is the depletion. Square-root law: Toth et al. (2011), Physical Review X 1.
 
     Parameters
     ----------
@@ -59,16 +59,20 @@ def estimate_impact(
         The order and the median daily volume, US dollars; annual volatility, a fraction.
     spread_bps, is_spread_quoted
         The whole spread, and whether a quote gave it.
-    slice_index
-        The order's place among its slices, 0 for the first or only one.
+    depletion
+        How many earlier slices the market has not recovered from (`remaining_depletion`).
 
     Raises
     ------
     DataRejected
         ``NO_IMPACT_ESTIMATE`` where volume, volatility, spread or size is missing or impossible;
         ``PARTICIPATION`` where the order is too large a share of daily volume.
+    ValueError
+        If the depletion is negative or not finite.
     """
     _require_known(size_usd=size_usd, adv_usd=adv_usd, volatility_annual=volatility_annual)
+    if not (math.isfinite(depletion) and depletion >= 0.0):
+        raise ValueError(f"depletion must be a finite number >= 0, was {depletion!r}")
     if not (math.isfinite(spread_bps) and spread_bps >= 0.0):
         raise DataRejected(ReasonCode.NO_IMPACT_ESTIMATE, f"spread_bps was {spread_bps!r}")
     participation = size_usd / adv_usd
@@ -77,13 +81,11 @@ def estimate_impact(
             ReasonCode.PARTICIPATION, f"{participation:.4f} of {policy.max_participation:g}"
         )
     stretch = policy.regime_multipliers.of(regime)
-    stretch *= 1.0 + policy.orders.child_cost_step * slice_index
+    stretch *= 1.0 + policy.orders.child_cost_step * depletion
     root = volatility_annual * math.sqrt(participation)
     temporary = root * policy.temporary_coefficient * _BPS * stretch
     permanent = temporary * policy.permanent_share
     spread = spread_bps / 2.0 * stretch
-    trust = 1.0 if is_spread_quoted else policy.modelled_spread_confidence
-    trust *= 1.0 - policy.participation_doubt * participation / policy.max_participation
     return ExecutionImpactEstimate(
         temporary_impact_bps=temporary,
         permanent_impact_bps=permanent,
@@ -91,9 +93,34 @@ def estimate_impact(
         total_cost_bps=temporary + permanent + spread,
         liquidity_decay_rate=math.log(2.0) / policy.recovery_half_life_hours,
         regime=regime,
-        confidence=trust,
+        confidence=_confidence(participation, policy, is_spread_quoted=is_spread_quoted),
         reason_codes=(ReasonCode.IMPACT_ESTIMATED,),
     )
+
+
+def _confidence(participation: float, policy: ImpactPolicy, *, is_spread_quoted: bool) -> float:
+    trust = 1.0 if is_spread_quoted else policy.modelled_spread_confidence
+    return trust * (1.0 - policy.participation_doubt * participation / policy.max_participation)
+
+
+def remaining_depletion(depletion: float, *, elapsed_hours: float, policy: ImpactPolicy) -> float:
+    """Let the market recover: half of a depletion is gone after one half-life (roadmap 8.5).
+
+    Parameters
+    ----------
+    depletion
+        Slices the market had not recovered from, not negative.
+    elapsed_hours
+        Hours since then, not negative.
+
+    Raises
+    ------
+    ValueError
+        If the hours are negative or not finite.
+    """
+    if not (math.isfinite(elapsed_hours) and elapsed_hours >= 0.0):
+        raise ValueError(f"elapsed_hours must be a finite number >= 0, was {elapsed_hours!r}")
+    return depletion * math.exp2(-elapsed_hours / policy.recovery_half_life_hours)
 
 
 def impact_coefficients(

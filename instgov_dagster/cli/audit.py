@@ -1,12 +1,14 @@
-"""`audit verify`: walk the chains again and hold them against their anchors."""
+"""`audit verify` and `audit replay`: the chains walked again, the decisions folded again."""
 
 import os
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from instgov_dagster.cli.options import HomeOption, JsonOption, resolve_home
+from instgov_dagster.cli.options import ConfigOption, HomeOption, JsonOption, resolve_home
 from instgov_dagster.cli.output import CHECK_FAILED, DONE, exit_codes, print_json, quiet_stdout
+from instgov_dagster.vocabulary.errors import InputError
 
 app = typer.Typer(help="The journal's proof.", no_args_is_help=True)
 
@@ -60,3 +62,60 @@ def verify(home: HomeOption) -> dict[str, Any]:
         "anchored": sum(report.anchored for report in reports),
         "chains": [asdict(report) for report in reports],
     }
+
+
+@app.command(name="replay")
+def replay_command(
+    home: HomeOption = None,
+    config: ConfigOption = None,
+    cycle: Annotated[
+        str | None, typer.Option("--cycle", help="One cycle, from the cold start before it.")
+    ] = None,
+    *,
+    is_all: Annotated[
+        bool, typer.Option("--all", help="Every session; the last one without it.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fold the recorded inputs again; exit 1 where a decision comes out otherwise."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        if cycle is not None and is_all:
+            raise InputError(f"--cycle must be given without --all, was {cycle}")
+        fields = replay(home, config, cycle=cycle, is_all=is_all)
+        if as_json:
+            print_json(fields, descriptor)
+        else:
+            typer.echo(f"{fields['identical']} of {fields['cycles']} cycles are identical")
+            for row in fields["different"]:
+                typer.echo(f"  {row['cycle_id']} at {row['frame']}: {row['what']}")
+            if fields["is_other_code"]:
+                typer.echo("  decided by other code than that which folded it again")
+        is_sound = bool(fields["cycles"]) and not fields["different"]
+    raise typer.Exit(DONE if is_sound else CHECK_FAILED)
+
+
+def replay(
+    home: HomeOption, config: Path | None, *, cycle: str | None, is_all: bool
+) -> dict[str, Any]:
+    """Fold a cycle, the last session or all of them again, and gather what came out.
+
+    Raises
+    ------
+    InputError
+        If no cycle of the home's loop is there to fold.
+    """
+    from dataclasses import asdict
+
+    from instgov_dagster.adapters.config import find_config_dir, load_policy
+    from instgov_dagster.adapters.journal import key_from
+    from instgov_dagster.adapters.runtime import Home, code_sha256
+    from instgov_dagster.loop.replay import Replay, last_session
+
+    place, key = Home(resolve_home(home)), key_from(os.environ)
+    config_dir = find_config_dir(config, environment=os.environ, working_dir=Path.cwd())
+    wanted = cycle or (None if is_all else last_session(place, key))
+    policy = load_policy(config_dir)
+    report = Replay(place, policy, key=key, code_hash=code_sha256(), wanted=wanted).run()
+    if not report.cycles:
+        raise InputError(f"--home must hold a session's cycles, was {place.root}")
+    return asdict(report)

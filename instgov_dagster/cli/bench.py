@@ -1,5 +1,6 @@
-"""`bench ingest`: ours beside a named peer, in one run."""
+"""`bench ingest` and `bench auction`: ours beside named peers, in one run."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -29,6 +30,36 @@ def ingest_command(
         from instgov_dagster.bench.ingest import bench_ingest
 
         rows = bench_ingest(_sizes(sizes), on_row=None if as_json else _echo)
+        if as_json:
+            print_json({"rows": rows}, descriptor)
+
+
+@app.command(name="auction")
+def auction_command(
+    sizes: Annotated[str, typer.Option("--sizes", help="Numbers of bids, comma separated.")] = (
+        "50,100,500,1000,3000"
+    ),
+    *,
+    write: Annotated[
+        Path | None,
+        typer.Option("--write", help="Write the results page, its numbers and its picture there."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """One auction cold and second by second, beside cvxpy, skfolio, scipy, HiGHS and others."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        from instgov_dagster.adapters.runtime import RealClock
+        from instgov_dagster.bench.auction.command import bench_auction
+        from instgov_dagster.bench.auction.page import write_page
+        from instgov_dagster.bench.machine import describe_machine
+
+        if write is not None and (write.suffix != ".md" or not write.parent.is_dir()):
+            raise InputError(f"--write must name a .md file in a folder that exists, was {write}")
+        rows = bench_auction(_sizes(sizes), on_row=None if as_json else _echo)
+        if write is not None:
+            write_page(
+                write, {"date": RealClock().now().date().isoformat()} | describe_machine(), rows
+            )
         if as_json:
             print_json({"rows": rows}, descriptor)
 

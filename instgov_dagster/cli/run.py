@@ -4,8 +4,10 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -41,6 +43,7 @@ from instgov_dagster.vocabulary.errors import (
 )
 
 if TYPE_CHECKING:
+    from instgov_dagster.adapters.runtime import Home
     from instgov_dagster.loop.platform import Platform, Settings
 
 CyclesOption = Annotated[int, typer.Option("--cycles", help="Cycles of the live session.")]
@@ -154,7 +157,7 @@ def _settings(plan: Plan, day: date) -> "Settings":
 
 def _execute(plan: Plan, *, is_json: bool) -> None:
     begun = time.perf_counter()
-    with exit_codes(), quiet_stdout(is_json=is_json) as descriptor:
+    with exit_codes(), quiet_stdout(is_json=is_json) as descriptor, ExitStack() as held:
         from instgov_dagster.adapters.runtime import RealClock
         from instgov_dagster.cli.summary import collect, print_summary, unreached
         from instgov_dagster.loop.platform import open_platform
@@ -165,8 +168,7 @@ def _execute(plan: Plan, *, is_json: bool) -> None:
         try:
             if not plan.is_night:
                 _require_night(settings, day)
-            platform = open_platform(settings, os.environ)
-            _require_free(plan, platform)
+            platform = open_platform(settings, os.environ, claim=partial(_claim, plan, held=held))
             outcome = _run_jobs(plan, platform, day, is_shown=not is_json)
             fields |= collect(platform, day, outcome.session_run_id)
             outcome.require_led(platform.home.lease)
@@ -186,15 +188,13 @@ def _execute(plan: Plan, *, is_json: bool) -> None:
     raise typer.Exit(code)
 
 
-def _require_free(plan: Plan, platform: "Platform") -> None:
-    # Asked before anything starts: a run that another process holds writes nothing.
-    from instgov_dagster.adapters.runtime import FileLock
+def _claim(plan: Plan, home: "Home", held: ExitStack) -> None:
+    # Taken before anything is written, then lent to the night and the session as they begin: a
+    # process that another keeps from either writes nothing.
+    from instgov_dagster.adapters.runtime import lent_locks
 
-    home = platform.home
     wanted = [home.night_lock] * plan.is_night + [home.lease] * plan.is_live
-    for path in wanted:
-        with FileLock(path):
-            continue
+    held.enter_context(lent_locks(wanted))
 
 
 def _require_night(settings: "Settings", day: date) -> None:

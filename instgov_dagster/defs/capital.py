@@ -1,12 +1,16 @@
 """Assets and rules of the capital wing: stress, impact, auction, gates, plan (phases 4, 5, 8)."""
 
+from dataclasses import asdict
+
 import dagster as dg
 
 from instgov_dagster.defs.graph import Wing, night_asset, rule
+from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import (
     counts,
     gate_table,
     none_breaks,
+    open_night,
     read_table,
     report_step,
     run_night_step,
@@ -57,8 +61,7 @@ def cvar_coverage(
 
     outcome = run_night_step(context, platform, "cvar_coverage")
     book = outcome.frame.filter(pl.col("scope") == BOOK)
-    values = dict(book.select("test", "value").iter_rows())
-    return report_step(outcome, **values, outcomes=book["outcomes"].max())
+    return report_step(outcome, **dict(book.select("test", "value").iter_rows()))
 
 
 @night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["data_governance"])
@@ -100,6 +103,17 @@ def auction_bids(
 
 
 @night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["auction_bids"])
+def auction_certificate(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Store the proof of the night's auction: tail weights, prices, bound and gap (4.3)."""
+    outcome = run_night_step(context, platform, "auction_certificate")
+    proof = outcome.frame.row(0, named=True)
+    told = ("status", "objective", "upper_bound", "gap", "rounding", "lambda_star")
+    return report_step(outcome, **{name: proof[name] for name in told})
+
+
+@night_asset(Wing.CAPITAL, Phase.CAPITAL_COMPETITION, after=["auction_certificate"])
 def capital_allocations(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:
@@ -200,6 +214,18 @@ def bids_are_finite(
     return none_breaks(bids, ~is_whole)
 
 
+@rule("auction_certificate")
+def fast_equals_reference(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """On the night's own auction the hot engine finds what the full program finds (4.3)."""
+    with failing_closed(platform):
+        found = open_night(context, platform).compare_engines()
+    tolerance = platform.open().policy.auction.gap_tolerance
+    is_equal = found.difference is not None and found.difference <= tolerance
+    return verdict(passed=is_equal, tolerance=tolerance, **asdict(found))
+
+
 @rule("capital_allocations")
 def stage_caps_hold(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
@@ -286,12 +312,11 @@ def _limit_rule(gate: str, sentence: str) -> dg.AssetChecksDefinition:
     ) -> dg.AssetCheckResult:
         import polars as pl
 
-        verdicts = read_table(context, platform, "risk_verdicts").filter(pl.col("gate") == gate)
-        book = verdicts.filter(pl.col("symbol") == BOOK).to_dicts()
-        refused = verdicts.filter(~pl.col("passed") & (pl.col("symbol") != BOOK)).height
-        numbers = {key: row[key] for row in book for key in ("value", "limit_value", "headroom")}
-        passed = [row["passed"] for row in book] == [True]
-        return verdict(passed=passed, orders_refused=refused, **numbers)
+        rows = read_table(context, platform, "risk_verdicts").filter(pl.col("gate") == gate)
+        book = rows.filter(pl.col("symbol") == BOOK).to_dicts()
+        refused = rows.filter(~pl.col("passed") & (pl.col("symbol") != BOOK)).height
+        told = {key: row[key] for row in book for key in ("value", "limit_value", "headroom")}
+        return verdict(passed=[r["passed"] for r in book] == [True], refused=refused, **told)
 
     check.__name__, check.__doc__ = f"{gate}_is_within_its_limit", sentence
     return rule("risk_verdicts")(check)
@@ -325,17 +350,14 @@ def _coverage_rule(
         told = {key: row[key] for row in mine for key in row if key not in {"scope", "passed"}}
         if mine and not mine[0]["is_judged"]:
             told["notice"] = f"not enough outcomes to judge: {mine[0]['outcomes']}"
-        passed = [row["passed"] for row in mine] == [True]
-        return verdict(passed=passed, warns=not blocking, **told)
+        return verdict(passed=[r["passed"] for r in mine] == [True], warns=not blocking, **told)
 
     check.__name__, check.__doc__ = f"cvar_coverage_{test.value}", sentence
     return rule("cvar_coverage", blocking=blocking)(check)
 
 
 cvar_coverage_e_process = _coverage_rule(
-    CoverageTest.E_PROCESS,
-    "The e-value against the CVaR forecasts is below its limit, watched every night (5.2).",
-    blocking=True,
+    CoverageTest.E_PROCESS, "The e-value against the forecasts is below its limit.", blocking=True
 )
 cvar_coverage_kupiec = _coverage_rule(
     CoverageTest.KUPIEC, "Value at risk is exceeded about as often as it should be (Kupiec 1995)."

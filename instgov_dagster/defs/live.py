@@ -18,15 +18,25 @@ from instgov_dagster.vocabulary.governance import Phase
 if TYPE_CHECKING:
     from instgov_dagster.adapters.journal import ChainReport
     from instgov_dagster.loop.live.report import SessionReport
+    from instgov_dagster.loop.live.settling.after import Reconciliation
 
 #: What a session reports of each of its assets; the names are the report's own.
 SESSION_FACTS = {
     "decision_journal": (
         "session_id", "chain_head", "frames", "snapshot_id", "cycle_ms_p50", "cycle_ms_p99",
+        "reason_codes", "torn", "recovered", "ended_by",
     ),
     "live_decisions": ("cycles", "decisions", "verdicts", "reasons", "orders", "fills"),
     "portfolio": ("nav_usd", "gross", "cvar", "cvar_gate", "cvar_limit", "measures"),
 }  # fmt: skip
+
+#: What holds between the broker's own record and the journal, to the last digit.
+INVARIANTS = {
+    "orders": "Every order at the broker was planned by a frame, every outcome told is its own.",
+    "fills": "Every fill of the broker is journalled once, and no other.",
+    "positions": "The book, the journal's fills and the broker hold the same units.",
+    "cash": "The book, the journal's ledger and the broker hold the same cash.",
+}
 
 SESSION_TAGS = {"instgov/phase": Phase.LIVE_TRADING.value}
 
@@ -119,6 +129,19 @@ def last_session(platform: PlatformResource) -> Mapping[str, Any]:
     return summary
 
 
+@rule("decision_journal")
+def state_continuity(platform: PlatformResource) -> dg.AssetCheckResult:
+    """Each session starts, bit by bit, with the state its predecessor of the day left (3.4)."""
+    told = last_session(platform)
+    return verdict(
+        passed=told["told_hash"] in (None, told["started_hash"]),
+        session_id=told["session_id"],
+        first_cycle=told["first_cycle"],
+        told_hash=told["told_hash"],
+        started_hash=told["started_hash"],
+    )
+
+
 @rule("live_decisions")
 def every_cycle_decides_every_symbol(platform: PlatformResource) -> dg.AssetCheckResult:
     """Every cycle of the last session decided every symbol of the universe once (3.5)."""
@@ -184,3 +207,55 @@ def chain_facts(report: "ChainReport") -> Mapping[str, Any]:
     """Tell how far a chain is sound, how much of it is anchored and what breaks it."""
     facts = ("chain", "ok", "frames", "head", "anchored", "first_bad", "reason", "torn_bytes")
     return {name: getattr(report, name) for name in facts}
+
+
+@dg.asset(
+    group_name=Wing.GOVERNANCE.value,
+    partitions_def=DAYS,
+    deps=["decision_journal", "audit_chain"],
+    owners=Wing.GOVERNANCE.owners,
+    kinds={"arrow", "sqlite"},
+    tags=SESSION_TAGS,
+    code_version=CODE_VERSION,
+    check_specs=[
+        dg.AssetCheckSpec(
+            f"{name}_agree", asset="reconciliation", blocking=True, description=sentence
+        )
+        for name, sentence in INVARIANTS.items()
+    ],
+)
+def reconciliation(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Hold the paper account against the journal; a difference stops the system (9.4)."""
+    with failing_closed(platform):
+        from instgov_dagster.loop.live.settling.after import reconcile_home
+
+        found = reconcile_home(platform.open(), day_of(context))
+    facts = {"is_led": found.is_led, "unsettled": found.unsettled, **state_facts(found.state)}
+    return dg.MaterializeResult(metadata=facts, check_results=agreements(found))
+
+
+def agreements(found: "Reconciliation") -> list[dg.AssetCheckResult]:
+    """Tell what each comparison found; under a leading session, which compares, nothing is judged.
+
+    A check that was not judged did not pass: it warns.
+    """
+    if found.is_led:
+        return [
+            dg.AssetCheckResult(
+                passed=False,
+                check_name=f"{name}_agree",
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"not_judged": "a session leads and compares at each answer"},
+            )
+            for name in INVARIANTS
+        ]
+    return [
+        dg.AssetCheckResult(
+            passed=row.passed,
+            check_name=f"{row.name}_agree",
+            metadata={name: plain(value) for name, value in row.to_dict().items()},
+        )
+        for row in found.invariants
+    ]

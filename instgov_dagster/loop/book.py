@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 QUANTUM = Decimal("0.00000001")
 
+#: Whose an order is: strategies and the part that belongs to each; the parts sum to one.
+Shares = tuple[tuple[str, float], ...]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holding:
@@ -90,7 +93,7 @@ class BookChange:
     symbol: str
     quantity: Decimal
     cash_usd: Decimal
-    shares: tuple[tuple[str, float], ...]
+    shares: Shares
 
 
 def fresh_book(nav_usd: float) -> Book:

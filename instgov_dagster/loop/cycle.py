@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.assemble import build_instance
+from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.capital.auction.run import run_auction
 from instgov_dagster.capital.auction.solver import AuctionSolver
-from instgov_dagster.capital.auction.values import adjusted_values
+from instgov_dagster.capital.auction.values import AdjustedValues, adjusted_values
 from instgov_dagster.capital.book import BookRisk, scale_book
 from instgov_dagster.capital.execution import plan_orders
 from instgov_dagster.capital.risk import BookProposal, judge_book
@@ -56,6 +57,8 @@ class CycleState:
         The state of the system by the three chains, read before the cycle.
     is_late, is_stale
         Recorded inputs: the cycle missed its second; the snapshot outlived its time to live.
+    is_cold
+        A recorded input: the solver forgets what it kept from earlier cycles before this one.
     marks
         Shape ``(n_symbols,)``: the last price of each symbol the session knows.
     previous
@@ -71,6 +74,7 @@ class CycleState:
     system: SystemState
     is_late: bool
     is_stale: bool
+    is_cold: bool
     marks: Floats
     previous: dict[str, float]
     traded_usd: Floats
@@ -116,6 +120,7 @@ def opening_state(snapshot: Snapshot) -> CycleState:
         system=SystemState(name=SystemStateName.RUNNING, causes=()),
         is_late=False,
         is_stale=False,
+        is_cold=True,
         marks=snapshot.last_close,
         previous={},
         traded_usd=np.zeros(len(snapshot.symbols)),
@@ -155,6 +160,8 @@ def decide(
     """
     if quotes.symbols != snapshot.symbols:
         raise ValueError("quotes must have the snapshot's symbols, in its order")
+    if state.is_cold:
+        solver.restart()
     instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
@@ -262,9 +269,10 @@ def _freeze_codes(snapshot: Snapshot, state: CycleState) -> tuple[ReasonCode, ..
     return tuple(codes)
 
 
-def _compete(
-    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy, solver: AuctionSolver
-) -> AuctionResult:
+def compose_auction(
+    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy
+) -> tuple[AuctionInstance, AdjustedValues]:
+    """Give the auction a cycle holds: its numbers, and what each penalty took from each bid."""
     age = max((state.timestamp.date() - snapshot.asof).days, 0)
     values = adjusted_values(
         bids.table,
@@ -280,7 +288,14 @@ def _compete(
         policy=config.auction,
         cvar_config=config.cvar,
     )
-    ids = bids.table.bid_ids
+    return instance, values
+
+
+def _compete(
+    snapshot: Snapshot, bids: Bids, state: CycleState, config: Policy, solver: AuctionSolver
+) -> AuctionResult:
+    instance, values = compose_auction(snapshot, bids, state, config)
+    ids = instance.bid_ids
     known = bool(state.previous) and all(name in state.previous for name in ids)
     previous = np.array([state.previous[name] for name in ids]) if known else None
     return run_auction(instance, values, solver=solver, previous=previous)
@@ -350,7 +365,7 @@ def _proposal(
 def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleState) -> str:
     return inputs_hash(
         {
-            "snapshot_id": snapshot.snapshot_id,
+            "snapshot_sha256": snapshot.content_sha256,
             "bid": quotes.bid,
             "ask": quotes.ask,
             "observed_at": quotes.observed_at,
@@ -360,6 +375,7 @@ def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleSta
             "system": state.system,
             "is_late": state.is_late,
             "is_stale": state.is_stale,
+            "is_cold": state.is_cold,
             "marks": state.marks,
             "traded_usd": state.traded_usd,
             "previous": state.previous,

@@ -8,7 +8,15 @@ import polars as pl
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.governance.stamps import require_stamps, stamp_phase
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
-from instgov_dagster.loop.steps import bars, beliefs, capital, coverage, decision, stress
+from instgov_dagster.loop.steps import (
+    bars,
+    beliefs,
+    capital,
+    coverage,
+    decision,
+    proof,
+    stress,
+)
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Cause, Phase, PhaseStamp
@@ -151,6 +159,12 @@ STEPS: tuple[NightStep, ...] = (
         needs=_DECIDING,
         phase=Phase.CAPITAL_COMPETITION,
         run=decision.assemble,
+    ),
+    NightStep(
+        name="auction_certificate",
+        needs=_DECIDING,
+        phase=Phase.CAPITAL_COMPETITION,
+        run=proof.certify_night,
     ),
     NightStep(
         name="capital_allocations",

@@ -26,6 +26,7 @@ from instgov_dagster.adapters.store.published import publish, published_meta
 from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import require_ingestion_open
+from instgov_dagster.capital.auction.reference import EngineComparison
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
@@ -46,6 +47,7 @@ from instgov_dagster.loop.night import (
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.snapshot import SNAPSHOT_TABLES
 from instgov_dagster.loop.state_log import append_anchored, observe
+from instgov_dagster.loop.steps.proof import compare_night
 from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import (
@@ -348,6 +350,13 @@ class NightRun:
         """Read one of the night's tables, or one of its inputs, as it is stored now."""
         with self._platform.warehouse.reader() as con:
             return self._input(con, name)
+
+    def compare_engines(self) -> EngineComparison:
+        """Solve the night's own auction once more, by its engine and by the reference."""
+        with self._platform.warehouse.reader() as con:
+            needs = STEP_BY_NAME["auction_certificate"].needs
+            tables = {need: self._input(con, need) for need in needs}
+        return compare_night(tables, self._context)
 
     def publish(self) -> PublishReport:
         """Publish what the loop and every other reader stands on, with the stamps before it.

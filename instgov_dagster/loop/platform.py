@@ -1,6 +1,6 @@
 """One installation opened for work: home, rules, market, warehouse and the hashes of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -111,7 +111,11 @@ def _open_market(settings: Settings, universe: Universe) -> MarketSource:
 
 
 def open_platform(
-    settings: Settings, environment: Mapping[str, str], *, clock: Clock | None = None
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    clock: Clock | None = None,
+    claim: Callable[[Home], None] | None = None,
 ) -> Platform:
     """Load the rules, open the market and make the store ready.
 
@@ -119,6 +123,9 @@ def open_platform(
     ----------
     environment
         The process's variables: entitlements, the journal's key, the configuration folder.
+    claim
+        Called once all that was asked for is valid and nothing is written yet: whoever may not
+        work on this home raises there.
 
     Raises
     ------
@@ -138,6 +145,8 @@ def open_platform(
     home = Home(settings.home.resolve())
     time = clock or RealClock()
     require_market(home, settings.market, seed=settings.seed)
+    if claim is not None:
+        claim(home)
     is_new = not home.warehouse.exists() and not _has_worked(home)
     platform = Platform(
         settings=settings,

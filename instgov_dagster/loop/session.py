@@ -4,6 +4,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
@@ -20,39 +21,37 @@ from instgov_dagster.adapters.runtime import (
     replace_durably,
     require_free_space,
 )
+from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
+from instgov_dagster.adapters.store.pinned import pin_snapshot
 from instgov_dagster.adapters.store.projector import project
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
+from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.proof import mint_approved_order
-from instgov_dagster.loop.book import (
-    apply_changes,
-    book_to_dict,
-    fresh_book,
-)
-from instgov_dagster.loop.cycle import CycleDecision, decide, opening_state
-from instgov_dagster.loop.live.frames import (
-    CYCLE_KIND,
-    FILLS_KIND,
-    SESSION_KIND,
-    cycle_meta,
-    cycle_tables,
-    fills_tables,
-)
+from instgov_dagster.loop.book import book_to_dict
+from instgov_dagster.loop.live.continuity import STATE_HASH
+from instgov_dagster.loop.live.fold import CycleInputs, SessionFold, Turn, plain_shares
+from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND, fills_tables
 from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.ledger import SessionLedger
-from instgov_dagster.loop.live.opening import open_quotes, open_snapshot, verify_snapshot
-from instgov_dagster.loop.live.orders import plan_to_orders, transfer_changes
-from instgov_dagster.loop.live.reconciliation import (
-    fold_account,
-    require_reconciled,
+from instgov_dagster.loop.live.opening import (
+    PROVED_BY_ENDING,
+    PROVED_BY_OPENING,
+    open_quotes,
+    open_snapshot,
     require_sound_chains,
+    verify_snapshot,
 )
-from instgov_dagster.loop.live.recovery import last_book, last_told, last_values
+from instgov_dagster.loop.live.recovery import last_told, last_trail, last_values
 from instgov_dagster.loop.live.report import SessionReport, Tally
-from instgov_dagster.loop.live.router import Routed, Router, Shares, market_views
+from instgov_dagster.loop.live.router import Router, market_views
+from instgov_dagster.loop.live.settling.answers import Routed
+from instgov_dagster.loop.live.settling.handover import hand_over
+from instgov_dagster.loop.live.settling.invariants import require_reconciled
+from instgov_dagster.loop.live.settling.told import fold_account
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.state_log import observe
-from instgov_dagster.vocabulary.audit import AppendReceipt, Order
+from instgov_dagster.vocabulary.audit import AppendReceipt
 from instgov_dagster.vocabulary.errors import InstgovError, SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -60,21 +59,6 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 _MIB = 1024 * 1024
 SUMMARY_FILE = "session.json"
 NO_ROWS = pa.table({"note": pa.array([], pa.string())})
-
-# Conditions that a session proves to be over: by opening, and by reaching its end.
-_PROVED_BY_OPENING = frozenset(
-    {
-        ReasonCode.ANCHOR_MISMATCH,
-        ReasonCode.CHAIN_BROKEN,
-        ReasonCode.CODE_HASH_MISMATCH,
-        ReasonCode.CONFIG_HASH_MISMATCH,
-        ReasonCode.DISK_FULL,
-        ReasonCode.PHASE_ORDER_VIOLATED,
-        ReasonCode.RECONCILIATION_UNRESOLVED,
-        ReasonCode.SNAPSHOT_MISSING,
-    }
-)
-_PROVED_BY_ENDING = frozenset({ReasonCode.RISK_NOT_FINITE, ReasonCode.SNAPSHOT_EXPIRED})
 
 
 def run_session(
@@ -97,8 +81,7 @@ def run_session(
     SystemHalt
         On anything that must stop the system; the cause is journalled where the journal allows.
     """
-    with FileLock(platform.home.lease) as lease:
-        del lease  # held by the context; the lock dies with the process
+    with FileLock(platform.home.lease), graceful_stop() as stop:
         session: Session | None = None
         try:
             span = SessionSpan(
@@ -107,7 +90,7 @@ def run_session(
                 period_seconds=platform.policy.loop.period_seconds or 1.0,
                 seed=platform.settings.seed,
             )
-            session = Session(platform, asof, span, run_id)
+            session = Session(platform, asof, span, run_id, stop=stop)
             session.open()
             session.lead(period_seconds)
             return session.close()
@@ -118,18 +101,20 @@ def run_session(
             raise  # refused before anything was done
         except BaseException as error:
             # It failed where no rule foresees it, perhaps after acting: nothing may follow.
-            stop = SystemHalt(ReasonCode.UNEXPECTED_FAILURE, f"{type(error).__name__}: {error}")
-            latch_stop(platform, session.journal if session else None, stop)
+            found = SystemHalt(ReasonCode.UNEXPECTED_FAILURE, f"{type(error).__name__}: {error}")
+            latch_stop(platform, session.journal if session else None, found)
             raise
         finally:
-            if session is not None and session.journal is not None:
-                session.journal.close()
+            if session is not None:
+                session.held.close()
 
 
 class Session:
     """A leader at work; made and driven by `run_session`."""
 
-    def __init__(self, platform: Platform, asof: date, span: SessionSpan, run_id: str) -> None:
+    def __init__(
+        self, platform: Platform, asof: date, span: SessionSpan, run_id: str, *, stop: StopRequest
+    ) -> None:
         self._platform = platform
         self._asof = asof
         self._span = span
@@ -137,10 +122,11 @@ class Session:
         self._run_id = run_id
         self._log = platform.state_log()
         self._tally = Tally()
-        self._solver = CvxpySolver()
         self._key = secrets.token_bytes(32)
         self._impact_bps: dict[str, float] = {}
         self.journal: Journal | None = None
+        self.held = ExitStack()  # the chain and the account, closed however the session ends
+        self._stop = stop
 
     @property
     def _chain(self) -> Journal:
@@ -152,37 +138,58 @@ class Session:
         """Verify what the session stands on, recover the book, and say that it began."""
         platform, loop = self._platform, self._platform.policy.loop
         require_free_space(platform.home.root, needed_bytes=loop.min_free_disk_mib * _MIB)
-        self.journal = platform.open_chain(Chain.LOOP, clock=self._clock)
+        self.journal = self.held.enter_context(platform.open_chain(Chain.LOOP, clock=self._clock))
         require_sound_chains(platform)
         self._snapshot = open_snapshot(platform, self._asof)
         self._verified_at = platform.now()
-        self._book = last_book(platform) or fresh_book(platform.policy.nav_usd)
-        account = fold_account(platform, self._asof)
-        require_reconciled(account, self._book)
-        self._router = Router(account.broker_state(self._asof, self._book), key=self._key)
-        self._opening_values = last_values(platform)
-        self._ledger = SessionLedger(
-            self._snapshot, opening=last_values(platform), flows=last_told(platform, "flows") or {}
+        pin_snapshot(platform.home, self._snapshot.snapshot_id)
+        told = fold_account(platform, self._asof)
+        self._router = self.held.enter_context(Router.opened(platform, told, key=self._key))
+        may_cancel = self._log.refresh().allows_cancel
+        handed = hand_over(
+            platform, told, self._router, self._append, self._snapshot, may_cancel=may_cancel
         )
+        self._tally.recovered, self._tally.invariants = handed.recovered, handed.invariants
         # Everything above held: conditions an earlier session stopped on are over.
-        observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_OPENING)
+        observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_OPENING)
+        trail = last_trail(platform, self._asof)
+        self._span = replace(self._span, first_cycle=trail.cycles)
+        self._clock.sleep_until(self._span.instant(trail.cycles))
         self._stream = open_quotes(platform, self._snapshot, self._span)
-        symbols = self._snapshot.symbols
-        traded = np.array([account.traded_usd.get(symbol, 0.0) for symbol in symbols])
-        self._state = replace(opening_state(self._snapshot), traded_usd=traded)
-        self.session_id = f"live-{self._asof.isoformat()}-{self._chain.sequence + 1:08d}"
+        self._fold = SessionFold(
+            self._snapshot,
+            platform.policy,
+            session_id=f"live-{self._asof.isoformat()}-{self._chain.sequence + 1:08d}",
+            book=handed.book,
+            state=trail.restore(self._snapshot),
+            ledger=SessionLedger(
+                self._snapshot,
+                opening=last_values(platform),
+                flows=last_told(platform, "flows") or {},
+            ),
+            solver=HotSolver(),
+        )
+        self._continues = {
+            "first_cycle": trail.cycles,
+            "told_hash": trail.told_hash,
+            "started_hash": self._fold.facts()[STATE_HASH],
+        }
         self._append(SESSION_KIND, NO_ROWS, self._started())
 
     def _started(self) -> dict[str, Any]:
         return {
             "event": "started",
-            "reason_codes": [ReasonCode.SESSION_STARTED.value],
+            "session": self._fold.session_id,
+            **self._continues,
+            "policy_hash": sha256_of(self._platform.policy),
+            **self._fold.facts(),
             "snapshot_id": self._snapshot.snapshot_id,
             "period_seconds": self._span.period_seconds,
             "cycles": self._span.cycles,
             "seed": self._span.seed,
             "market": self._platform.settings.market.value,
-            "book": book_to_dict(self._book),
+            "book": book_to_dict(self._fold.book),
+            **self._tally.begin(self._chain.torn),
         }
 
     def lead(self, period_seconds: float) -> None:
@@ -191,7 +198,9 @@ class Session:
         policy = self._platform.policy.loop
         for cycle in range(self._span.cycles):
             due = start + timedelta(seconds=cycle * period_seconds)
-            self._platform.clock.sleep_until(due)
+            wait_until(self._platform.clock, due, self._stop)
+            if cycle and self._stop.is_asked:
+                break  # after the current cycle, in order
             behind = (self._platform.now() - due).total_seconds()
             is_late = period_seconds > 0.0 and behind > policy.late_after_seconds
             begun = time.perf_counter()
@@ -201,49 +210,33 @@ class Session:
             heartbeat.write_text(f"{cycle + 1}/{self._span.cycles} cycles", encoding="utf-8")
 
     def _cycle(self, cycle: int, *, is_late: bool) -> None:
-        policy = self._platform.policy
-        self._clock.sleep_until(self._span.instant(cycle))
-        quotes = self._stream.quotes_at(cycle)
+        least = self._platform.policy.loop.min_free_disk_mib * _MIB
+        require_free_space(self._platform.home.root, needed_bytes=least)
+        of_day = self._span.first_cycle + cycle
+        self._clock.sleep_until(self._span.instant(of_day))
+        quotes = self._stream.quotes_at(of_day)
         system = self._log.refresh()
         self._settle_resting(quotes, system)
-        cycle_id = f"{self.session_id}-{cycle:06d}"
-        state = replace(
-            self._state,
-            cycle_id=cycle_id,
-            timestamp=self._clock.now(),
-            system=system,
-            is_late=is_late,
-            is_stale=self._is_stale(),
+        turn = self._fold.cycle(
+            CycleInputs(
+                number=cycle,
+                timestamp=self._clock.now(),
+                quotes=quotes,
+                system=system,
+                is_late=is_late,
+                is_stale=self._is_stale(),
+            )
         )
-        decision, self._state = decide(
-            self._snapshot, quotes, self._book, state, policy, solver=self._solver
-        )
-        passed = transfer_changes(decision)
-        self._book = apply_changes(self._book.with_peak(decision.valued.nav_usd), passed)
-        self._ledger.count_changes(passed)
-        self._ledger.count_gross(decision.valued.weights)
-        orders, shares = plan_to_orders(decision, self._book)
-        reasons = {name: [ReasonCode.ORDER_SENT.value] for name in shares}
-        receipt = self._append(
-            CYCLE_KIND,
-            cycle_tables(decision, orders, reasons),
-            cycle_meta(
-                decision,
-                self._book,
-                heads=self._log.head_hashes,
-                session=self.session_id,
-                n_transfers=len(passed) // 2,
-                flows=self._ledger.flows,
-            ),
-        )
-        self._tally.count(decision, n_orders=len(orders))
+        decision = turn.decision
+        receipt = self._append(CYCLE_KIND, turn.table, turn.facts)
+        self._tally.count(decision, n_orders=len(turn.orders))
         if decision.found.causes:
             domain = {cause.reason_code for cause in decision.found.causes}
             observe(
                 self._platform.home, self._chain, self._log, decision.found.causes, domain=domain
             )
-        if orders:
-            self._send(decision, orders, shares, receipt)
+        if turn.orders:
+            self._send(turn, receipt)
 
     def _is_stale(self) -> bool:
         # Verified again every so often; what was not, in time, is not stood on (roadmap 3.3).
@@ -267,13 +260,8 @@ class Session:
             self._book_outcomes(self._router.match(self._views(quotes)))
         self._book_outcomes(self._router.withdraw())
 
-    def _send(
-        self,
-        decision: CycleDecision,
-        orders: tuple[Order, ...],
-        shares: Mapping[str, Shares],
-        receipt: AppendReceipt,
-    ) -> None:
+    def _send(self, turn: Turn, receipt: AppendReceipt) -> None:
+        decision = turn.decision
         approved = [
             mint_approved_order(
                 order,
@@ -282,13 +270,13 @@ class Session:
                 cycle_id=decision.cycle_id,
                 key=self._key,
             )
-            for order in orders
+            for order in turn.orders
         ]
         self._impact_bps = {
             order.symbol: order.impact.temporary_impact_bps + order.impact.permanent_impact_bps
             for order in decision.orders
         }
-        self._book_outcomes(self._router.send(approved, self._views(decision.quotes), shares))
+        self._book_outcomes(self._router.send(approved, self._views(decision.quotes), turn.shares))
 
     def _views(self, quotes: Quotes) -> dict[str, MarketView]:
         policy = self._platform.policy
@@ -312,39 +300,34 @@ class Session:
             raise routed.halt
 
     def _journal_outcomes(self, routed: Routed) -> None:
-        self._book = apply_changes(self._book, routed.changes)
         self._tally.fills += routed.n_fills
-        traded = self._state.traded_usd + self._ledger.count_changes(routed.changes)
-        self._state = replace(self._state, traded_usd=traded)
+        facts = self._fold.settle(routed.changes)
         self._append(
             FILLS_KIND,
             fills_tables(routed.outcomes, routed.ledger),
-            {
-                "session": self.session_id,
-                "flows": self._ledger.flows,
-                "shares": {name: [list(pair) for pair in s] for name, s in routed.shares.items()},
-                "book": book_to_dict(self._book),
-            },
+            {**facts, "shares": plain_shares(routed.shares)},
         )
-        require_reconciled(self._router.account(), self._book)
+        require_reconciled(self._router.account(), self._fold.book)
 
     def close(self) -> SessionReport:
         """Withdraw what rests, say that the session ended, anchor, publish and report."""
         policy = self._platform.policy
-        self._book_outcomes(self._router.withdraw())
-        observe(self._platform.home, self._chain, self._log, (), domain=_PROVED_BY_ENDING)
+        if self._log.refresh().allows_cancel:
+            self._book_outcomes(self._router.withdraw())
+        observe(self._platform.home, self._chain, self._log, (), domain=PROVED_BY_ENDING)
         last = self._tally.last
-        results = self._ledger.results(self._book, last.valued, policy) if last else ()
+        results = self._fold.results(last) if last else ()
         self._append(
             SESSION_KIND,
             NO_ROWS,
             {
                 "event": "ended",
-                "reason_codes": [ReasonCode.SESSION_ENDED.value],
-                "session": self.session_id,
+                **self._tally.end(self._stop.signal_name),
+                "session": self._fold.session_id,
+                **self._fold.facts(),
                 "flows": {},
                 "results": [asdict(row) for row in results],
-                "book": book_to_dict(self._book),
+                "book": book_to_dict(self._fold.book),
             },
         )
         append_anchor(self._platform.home.anchors, self._chain.anchor())
@@ -356,14 +339,16 @@ class Session:
             keep=policy.loop.published_snapshots,
         )
         report = self._tally.report(
-            session_id=self.session_id,
+            session_id=self._fold.session_id,
             run_id=self._run_id,
+            ended_by=self._stop.signal_name,
             state=self._log.refresh(),
             asof=self._asof.isoformat(),
             cvar_limit=self._platform.policy.cvar.portfolio_limit,
             chain_head=self._chain.head,
             frames=self._chain.sequence,
             snapshot_id=self._snapshot.snapshot_id,
+            **self._continues,
         )
         body = json.dumps(report.to_dict(), sort_keys=True, allow_nan=False).encode()
         replace_durably(self._platform.home.published / SUMMARY_FILE, body)
@@ -375,6 +360,7 @@ class Session:
             "run_id": self._run_id,
             "config_hash": self._platform.config_hash,
             "code_hash": self._platform.code_hash,
+            "heads": self._log.head_hashes,
             **facts,
         }
         receipt = self._chain.append(kind, table, meta)

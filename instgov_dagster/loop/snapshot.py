@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.regime import RegimeBelief, belief_from_row
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
+from instgov_dagster.governance.audit import frame_sha256, sha256_of
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import StrategyLifecycle
@@ -62,6 +63,8 @@ class Snapshot:
 
     Attributes
     ----------
+    content_sha256
+        Digest of what the tables say: equal wherever and whenever the same night was made.
     symbols
         Every tradable symbol of the universe, sorted, ineligible ones included.
     scenario_index
@@ -71,6 +74,7 @@ class Snapshot:
     """
 
     snapshot_id: str
+    content_sha256: str
     asof: date
     symbols: tuple[str, ...]
     asset_class: tuple[AssetClass, ...]
@@ -180,6 +184,7 @@ def snapshot_from_tables(
     columns = {name: i for i, name in enumerate(scenarios.symbols)}
     return Snapshot(
         snapshot_id=snapshot_id,
+        content_sha256=sha256_of({name: frame_sha256(tables[name]) for name in SNAPSHOT_TABLES}),
         asof=asof,
         symbols=symbols,
         asset_class=asset_class,

@@ -7,15 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from instgov_dagster.adapters.journal import (
-    Anchor,
     Frame,
     Journal,
     Position,
     append_anchor,
-    read_anchors,
+    read_anchors_from,
     read_frames,
 )
-from instgov_dagster.adapters.journal.anchors import anchors_path
 from instgov_dagster.adapters.journal.scan import segment_path
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.governance.state import fold_events, observe_causes, unknown_state
@@ -85,9 +83,13 @@ class StateLog:
         self._at = {chain: Position.start(chain.value) for chain in Chain}
         self._events: list[StateEvent] = []
         self._instants: dict[tuple[Chain, int], datetime] = {}
-        self._anchors: dict[Chain, tuple[int, tuple[Anchor, ...]]] = {}
+        # Where each chain's anchors are read to, and the ones its frames have not reached yet.
+        self._anchored_to = dict.fromkeys(Chain, 0)
+        self._pending: dict[Chain, dict[int, str]] = {chain: {} for chain in Chain}
         # Digests of the frames that no anchor has covered yet: few, for anchors come often.
         self._unanchored: dict[Chain, dict[int, str]] = {chain: {} for chain in Chain}
+        # A chain that once differed from its anchors is believed nothing more by this reader.
+        self._refused: SystemHalt | None = None
 
     @property
     def events(self) -> tuple[StateEvent, ...]:
@@ -110,11 +112,13 @@ class StateLog:
         A chain that is shorter than one of its anchors says, or differs from it, is not read.
         """
         try:
+            if self._refused is not None:
+                raise self._refused
             for chain in Chain:
                 # Anchors first: a frame is on disk before its anchor is, never after.
-                anchors = self._read_anchors(chain)
+                self._read_anchors(chain)
                 self._follow(chain)
-                self._require_anchored(chain, anchors)
+                self._require_anchored(chain)
         except (SystemHalt, OSError, ValueError, KeyError) as error:
             # The state of a journal that does not verify is unknown, and unknown is STOP.
             return unknown_state(str(error))
@@ -134,32 +138,48 @@ class StateLog:
             if found:
                 self._instants[(chain, frame.sequence)] = frame.ts
             self._at[chain] = Position.after(frame)
-            self._unanchored[chain][frame.sequence] = frame.head.hex()
+            self._hold_against_anchors(chain, frame)
 
-    def _read_anchors(self, chain: Chain) -> tuple[Anchor, ...]:
-        # One stat where nothing was anchored since.
-        path = anchors_path(self._home.anchors, chain.value)
-        size = path.stat().st_size if path.exists() else 0
-        held = self._anchors.get(chain)
-        if held is None or held[0] != size:
-            held = (size, read_anchors(self._home.anchors, chain.value))
-            self._anchors[chain] = held
-        return held[1]
-
-    def _require_anchored(self, chain: Chain, anchors: tuple[Anchor, ...]) -> None:
-        # A chain alone cannot show that its tail is gone: with it a halt would be gone as well.
-        heads, end = self._unanchored[chain], self._at[chain].sequence
-        for anchor in anchors:
-            is_other = heads.get(anchor.sequence, anchor.head) != anchor.head
-            if anchor.sequence > end or is_other:
-                raise SystemHalt(
-                    ReasonCode.ANCHOR_MISMATCH,
-                    f"{chain} #{anchor.sequence} was anchored as {anchor.head[:12]};"
-                    f" the chain ends at #{end}",
-                )
-        covered = max((anchor.sequence for anchor in anchors), default=0)
-        if any(sequence <= covered for sequence in heads):
+    def _read_anchors(self, chain: Chain) -> None:
+        # What was anchored since the last refresh; one stat where nothing was.
+        new, end_of_file = read_anchors_from(
+            self._home.anchors, chain.value, self._anchored_to[chain]
+        )
+        heads, pending = self._unanchored[chain], self._pending[chain]
+        end, covered = self._at[chain].sequence, 0
+        for anchor in new:
+            known = heads.get(anchor.sequence, pending.get(anchor.sequence, anchor.head))
+            if known != anchor.head:
+                self._refused = self._mismatch(chain, anchor.sequence, anchor.head)
+                raise self._refused
+            if anchor.sequence > end:
+                pending[anchor.sequence] = anchor.head
+            covered = max(covered, min(anchor.sequence, end))
+        self._anchored_to[chain] = end_of_file
+        if covered:
             self._unanchored[chain] = {s: head for s, head in heads.items() if s > covered}
+
+    def _hold_against_anchors(self, chain: Chain, frame: Frame) -> None:
+        pending, head = self._pending[chain], frame.head.hex()
+        wanted = pending.pop(frame.sequence, None)
+        if wanted is not None and wanted != head:
+            self._refused = self._mismatch(chain, frame.sequence, wanted)
+            raise self._refused
+        if not pending and wanted is None:
+            self._unanchored[chain][frame.sequence] = head
+
+    def _require_anchored(self, chain: Chain) -> None:
+        # A chain alone cannot show that its tail is gone: with it a halt would be gone as well.
+        if self._pending[chain]:
+            last = max(self._pending[chain])
+            raise self._mismatch(chain, last, self._pending[chain][last])
+
+    def _mismatch(self, chain: Chain, sequence: int, head: str) -> SystemHalt:
+        return SystemHalt(
+            ReasonCode.ANCHOR_MISMATCH,
+            f"{chain} #{sequence} was anchored as {head[:12]};"
+            f" the chain ends at #{self._at[chain].sequence}",
+        )
 
     def _has_nothing_new(self, chain: Chain) -> bool:
         # Two stats a chain instead of a scan: this is asked once a cycle.

@@ -43,6 +43,7 @@ class LoopPolicy:
     min_free_disk_mib: int = number(256, ge=1)
     published_snapshots: int = number(5, ge=2, le=1000)
     published_cycles: int = number(600, ge=1)
+    project_every_seconds: float = number(5.0, gt=0, le=3600)
 
     def __post_init__(self) -> None:
         check_bounds(self)

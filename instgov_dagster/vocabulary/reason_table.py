@@ -257,6 +257,10 @@ _GOVERNANCE = {
     "CODE_HASH_MISMATCH": (_STOP, "The code differs from the one the night was built on."),
     "PHASE_ORDER_VIOLATED": (_STOP, "A step ran without the stamps of the steps before it."),
     "PHASE_STAMPED": (_INFO, "The step ran after all the steps it stands on."),
+    "STATE_NOT_CONTINUED": (
+        _STOP,
+        "A session restored another state than the one its predecessor of the day left.",
+    ),
     "RECONCILIATION_UNRESOLVED": (
         _STOP,
         "The broker's book and ours differ and the difference is unexplained.",
@@ -269,10 +273,23 @@ _GOVERNANCE = {
     "ORDER_REJECTED_BY_BROKER": (_WARNING, "The broker rejected the order."),
     "ORDER_RESTING": (_INFO, "The limit order stands in the book, not yet filled."),
     "ORDER_CANCELLED": (_INFO, "What was not filled of the order was cancelled."),
+    "ORDER_NEVER_SENT": (
+        _WARNING,
+        "The order was planned and never reached the broker; the next cycle decides anew.",
+    ),
+    "ORDER_RECOVERED": (
+        _INFO,
+        "The outcome was learned from the broker after the session that sent the order broke off.",
+    ),
     "BROKER_NO_CASH": (_REJECT, "The account holds too little cash for the order."),
     "BROKER_NO_POSITION": (_REJECT, "The account holds less than the order would sell."),
     "SESSION_STARTED": (_INFO, "A live session took the lease."),
     "SESSION_ENDED": (_INFO, "A live session ended in order."),
+    "SESSION_STOP_REQUESTED": (_INFO, "A signal asked the session to end before its last cycle."),
+    "TORN_TAIL_CUT": (
+        _WARNING,
+        "A killed writer left part of a frame; nothing acted on it and it was cut off.",
+    ),
     "NIGHT_COMPLETED": (_INFO, "A night ran to its end."),
     "LEASE_HELD": (_REJECT, "Another leader holds the lease."),
     "FENCED": (_STOP, "The session lost its parent, its run or its lease."),

@@ -14,6 +14,7 @@ from instgov_dagster.adapters.runtime import (
     RealClock,
     VirtualClock,
     code_sha256,
+    lent_locks,
     replace_durably,
     require_free_space,
 )
@@ -96,6 +97,49 @@ def test_one_holder_cannot_take_its_own_lock_twice(tmp_path: Path) -> None:
         lock.try_acquire()
     assert not lock.is_held
     lock.release()
+
+
+def test_a_lock_that_is_lent_passes_to_the_next_of_this_process_without_a_gap(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lease"
+    with FileLock(path) as lender:
+        lender.lend()
+        with pytest.raises(ValueError, match="must be held to be lent"):
+            lender.lend()
+        other = subprocess.run(
+            [sys.executable, "-c", HOLD_LOCK, str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "LeaseHeld" in other.stderr
+        with FileLock(path) as taker:
+            assert (taker.is_held, lender.is_held) == (True, False)
+            lender.release()  # what was taken is not the lender's to release
+            assert not FileLock(path).try_acquire()
+    assert FileLock(path).try_acquire()
+
+
+def test_a_lock_that_is_lent_and_never_taken_is_released_with_its_lender(tmp_path: Path) -> None:
+    path = tmp_path / "lease"
+    with FileLock(path) as lender:
+        lender.lend()
+    holder = _holder(path)
+    holder.communicate()
+    assert holder.returncode == 0
+
+
+def test_of_several_locks_one_takes_all_or_none_and_writes_nothing(tmp_path: Path) -> None:
+    free, taken = tmp_path / "night.lock", tmp_path / "live.lease"
+    with FileLock(free):
+        pass
+    before = free.read_text()
+    with FileLock(taken), pytest.raises(LeaseHeld, match=r"live\.lease is held by pid"):  # noqa: SIM117
+        with lent_locks([free, taken]):
+            raise AssertionError
+    assert free.read_text() == before
+    assert FileLock(free).try_acquire()
 
 
 def test_a_lock_of_a_killed_process_is_free_although_its_text_remains(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from instgov_dagster.capital.impact import (
     estimate_impact,
     estimate_market_impact,
     impact_coefficients,
+    remaining_depletion,
 )
 from instgov_dagster.vocabulary.capital import ExecutionImpactEstimate, ExecutionRegime
 from instgov_dagster.vocabulary.errors import DataRejected
@@ -32,7 +33,7 @@ def estimate(**fields: Any) -> ExecutionImpactEstimate:
         "spread_bps": 4.0,
         "is_spread_quoted": True,
         "regime": ExecutionRegime.CALM,
-        "slice_index": 0,
+        "depletion": 0.0,
         "policy": POLICY,
     }
     return estimate_impact(**{**values, **fields})
@@ -73,9 +74,57 @@ def test_larger_orders_cost_more_a_dollar(size: float, factor: float) -> None:
     assert estimate(size_usd=larger).confidence <= estimate(size_usd=size).confidence
 
 
+@pytest.mark.roadmap("8.5")
+@given(
+    size=st.floats(1.0, 1_000_000.0),
+    volatility=st.floats(1e-4, 5.0),
+    spread=st.floats(0.0, 500.0),
+    depletion=st.floats(0.0, 20.0),
+    more=st.floats(1.0, 3.0),
+    regime=st.sampled_from(list(ExecutionRegime)),
+)
+def test_costs_are_never_negative_and_rise_with_volatility_spread_and_depletion(
+    size: float,
+    volatility: float,
+    spread: float,
+    depletion: float,
+    more: float,
+    regime: ExecutionRegime,
+) -> None:
+    fields: dict[str, Any] = {
+        "size_usd": size,
+        "volatility_annual": volatility,
+        "spread_bps": spread,
+        "depletion": depletion,
+        "regime": regime,
+    }
+    found = estimate(**fields)
+    parts = (found.temporary_impact_bps, found.permanent_impact_bps, found.spread_cost_bps)
+    assert min(parts) >= 0.0
+    assert found.total_cost_bps == sum(parts)
+    for name in ("volatility_annual", "spread_bps", "depletion"):
+        dearer = estimate(**{**fields, name: fields[name] * more})
+        assert dearer.total_cost_bps >= found.total_cost_bps
+
+
+@pytest.mark.roadmap("8.5")
+def test_the_market_recovers_half_in_an_hour_and_never_grows_worse_by_waiting() -> None:
+    assert remaining_depletion(2.0, elapsed_hours=0.0, policy=POLICY) == 2.0
+    assert remaining_depletion(2.0, elapsed_hours=1.0, policy=POLICY) == pytest.approx(1.0)
+    assert remaining_depletion(2.0, elapsed_hours=3.0, policy=POLICY) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_a_depletion_or_a_wait_that_is_none_is_refused(bad: float) -> None:
+    with pytest.raises(ValueError, match="depletion"):
+        estimate(depletion=bad)
+    with pytest.raises(ValueError, match="elapsed_hours"):
+        remaining_depletion(1.0, elapsed_hours=bad, policy=POLICY)
+
+
 @pytest.mark.roadmap("8.4", "8.5")
 def test_a_later_slice_and_a_worse_regime_cost_more() -> None:
-    assert estimate(slice_index=3).total_cost_bps == pytest.approx(32.0 * 1.3)
+    assert estimate(depletion=3.0).total_cost_bps == pytest.approx(32.0 * 1.3)
     assert estimate(regime=ExecutionRegime.VOLATILE).total_cost_bps == pytest.approx(48.0)
     assert estimate(regime=ExecutionRegime.CRISIS).total_cost_bps == pytest.approx(96.0)
 

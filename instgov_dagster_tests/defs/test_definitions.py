@@ -41,7 +41,8 @@ PARENTS = {
         "stress_scenarios",
         "market_impact",
     },
-    "capital_allocations": {"auction_bids"},
+    "auction_certificate": {"auction_bids"},
+    "capital_allocations": {"auction_certificate"},
     "risk_verdicts": {"capital_allocations"},
     "execution_plan": {"risk_verdicts"},
     "governance_decisions": {"execution_plan"},
@@ -50,6 +51,7 @@ PARENTS = {
     "live_decisions": {"published_snapshot"},
     "portfolio": {"published_snapshot"},
     "audit_chain": {"decision_journal"},
+    "reconciliation": {"decision_journal", "audit_chain"},
 }
 GROUPS = {
     "bars": [
@@ -57,12 +59,12 @@ GROUPS = {
     ],
     "beliefs": ["model_decay_metrics", "model_forecasts", "regime_beliefs"],
     "capital": [
-        "auction_bids", "capital_allocations", "cvar_coverage", "execution_plan", "market_impact",
-        "risk_forecasts", "risk_verdicts", "stress_scenarios",
+        "auction_bids", "auction_certificate", "capital_allocations", "cvar_coverage",
+        "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
         "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
-        "published_snapshot", "strategy_lifecycle",
+        "published_snapshot", "reconciliation", "strategy_lifecycle",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -84,6 +86,7 @@ BLOCKING = {
     "stress_scenarios": {"enough_scenarios"},
     "market_impact": {"impact_is_estimated"},
     "auction_bids": {"bids_are_finite"},
+    "auction_certificate": {"fast_equals_reference"},
     "capital_allocations": {
         "every_bid_is_answered", "nothing_ineligible_is_granted", "stage_caps_hold",
     },
@@ -97,9 +100,11 @@ BLOCKING = {
         "every_decision_has_a_reason", "every_symbol_is_decided", "nothing_vetoed_is_executed",
     },
     "published_snapshot": {"snapshot_verifies"},
+    "decision_journal": {"state_continuity"},
     "live_decisions": {"every_cycle_decides_every_symbol"},
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},
+    "reconciliation": {"cash_agree", "fills_agree", "orders_agree", "positions_agree"},
 }  # fmt: skip
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
@@ -111,10 +116,11 @@ WARNING = {
     },
 }  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
+AFTER = {"audit_chain", "reconciliation"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - {"audit_chain"},
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER,
     "governed_live_loop": LIVE,
-    "after_session": {"audit_chain"},
+    "after_session": AFTER,
 }
 
 
@@ -174,6 +180,14 @@ def test_every_job_runs_exactly_its_assets_and_all_their_checks(location: dg.Def
             (key.asset_key.to_user_string(), key.name) for key in layer.asset_graph.asset_check_keys
         }
         assert checked == {(asset, check) for asset in assets for check in wanted[asset]}
+
+
+def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Definitions) -> None:
+    told = {job.name for job in location.resolve_all_job_defs() if not job.name.startswith("__")}
+    assert told == set(JOBS) | {"rebuild_projection"}
+    job = location.resolve_job_def("rebuild_projection")
+    assert not job.asset_layer.executable_asset_keys
+    assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
 
 
 def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(

@@ -1,6 +1,7 @@
 """The live half through Dagster: a session as one run, its standby, and the audit of the chains."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import dagster as dg
@@ -8,6 +9,8 @@ import pytest
 
 from instgov_dagster.adapters.runtime import FileLock
 from instgov_dagster.defs.anchoring import AUDIT_CHAIN
+from instgov_dagster.loop.live.operator import act
+from instgov_dagster.vocabulary.errors import ResumeRefused
 from instgov_dagster.vocabulary.governance import SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.defs.conftest import (
@@ -20,6 +23,7 @@ from instgov_dagster_tests.defs.conftest import (
 )
 from instgov_dagster_tests.loop.homes import SYMBOLS
 
+INVARIANTS = ("orders", "fills", "positions", "cash")
 LIVE, AFTER = "governed_live_loop", "after_session"
 CYCLES = 2
 CONFIG = {"live_session": {"config": {"cycles": CYCLES, "period_seconds": 0.0}}}
@@ -55,6 +59,7 @@ def test_one_run_is_one_session_and_every_cycle_decides_every_symbol(led: Led) -
     assert (facts["cycles"], facts["decisions"]) == (CYCLES, CYCLES * TRADABLE)
     assert sum(facts["verdicts"].values()) == CYCLES * TRADABLE
     assert verdicts_of(result) == {
+        ("decision_journal", "state_continuity"): True,
         ("live_decisions", "every_cycle_decides_every_symbol"): True,
         ("portfolio", "cvar_stayed_within_its_limit"): True,
     }
@@ -108,7 +113,10 @@ def test_the_chains_of_a_sound_home_verify_to_their_anchors(led: Led) -> None:
     installation, session, instance = led
     result = installation.run(AFTER, instance)
     assert result.success
-    assert verdicts_of(result) == {("audit_chain", "chain_verifies"): True}
+    assert verdicts_of(result) == {
+        ("audit_chain", "chain_verifies"): True,
+        **{("reconciliation", f"{name}_agree"): True for name in INVARIANTS},
+    }
     facts = metadata_of(result, "audit_chain")
     told = metadata_of(session, "decision_journal")
     assert facts["loop"]["head"] == told["chain_head"]
@@ -176,3 +184,65 @@ def test_an_anchor_in_the_event_log_belongs_to_no_run(led: Led) -> None:
     facts = {name: v.value for name, v in first.asset_materialization.metadata.items()}
     assert facts["home"] == str(installation.home)
     assert set(facts["anchors"]) == {"loop", "night"}
+
+
+def spend(home: Path, statement: str) -> None:
+    """Change the paper account behind everybody's back."""
+    with sqlite3.connect(home / "paper" / "account.sqlite") as account:
+        account.execute(statement)
+    account.close()
+
+
+@pytest.mark.roadmap("9.4")
+@pytest.mark.parametrize(
+    ("statement", "broken"),
+    [
+        ("UPDATE positions SET quantity = quantity + 1", {"positions"}),
+        ("UPDATE fills SET price = '1.00000000' WHERE rowid = 1", {"fills"}),
+        ("DELETE FROM orders WHERE rowid = 1", {"orders", "fills"}),
+        (
+            "INSERT INTO cash SELECT max(sequence) + 1, 'DIVIDEND', '', '', '1', '1' FROM cash",
+            {"cash"},
+        ),
+    ],
+)
+def test_a_broker_that_differs_from_the_journal_stops_the_system(
+    led: Led, tmp_path: Path, instance: dg.DagsterInstance, statement: str, broken: set[str]
+) -> None:
+    changed = copied(led, tmp_path)
+    spend(changed.home, statement)
+    result = changed.run(AFTER, instance)
+    assert not result.success
+    verdicts = verdicts_of(result)
+    failed = {name for name in INVARIANTS if not verdicts[("reconciliation", f"{name}_agree")]}
+    assert failed == broken
+    state = changed.platform().state_log().refresh()
+    assert state.name is SystemStateName.STOP_SYSTEM
+    assert [cause.reason_code for cause in state.causes] == [ReasonCode.RECONCILIATION_UNRESOLVED]
+
+
+def test_a_difference_that_is_mended_is_lifted_by_the_check_and_the_operator(
+    led: Led, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    mended = copied(led, tmp_path)
+    good = (mended.home / "paper" / "account.sqlite").read_bytes()
+    spend(mended.home, "UPDATE positions SET quantity = quantity + 1")
+    assert not mended.run(AFTER, instance).success
+    words = {"operator": "ro", "reason": "restored the account", "is_halt": False}
+    opened = mended.platform().open()
+    with pytest.raises(ResumeRefused, match="RECONCILIATION_UNRESOLVED"):
+        act(opened.home, opened.key, **words)
+    (mended.home / "paper" / "account.sqlite").write_bytes(good)
+    assert mended.run(AFTER, instance).success
+    state, _ = act(opened.home, opened.key, **words)
+    assert state.name is SystemStateName.RUNNING
+
+
+def test_nothing_is_judged_while_a_session_leads(led: Led, instance: dg.DagsterInstance) -> None:
+    installation, _, _ = led
+    with FileLock(installation.home / "live.lease"):
+        result = installation.run(AFTER, instance)
+    assert result.success
+    verdicts = verdicts_of(result)
+    assert {verdicts[("reconciliation", f"{name}_agree")] for name in INVARIANTS} == {False}
+    assert installation.platform().state_log().refresh().name is SystemStateName.RUNNING

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from instgov_dagster.adapters.markets.quote_defects import QuoteDefect
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.state import cause_of, fold_state
 from instgov_dagster.loop.book import Book, BookChange, apply_changes, fresh_book
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
@@ -13,7 +14,7 @@ from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.snapshot import Snapshot
 from instgov_dagster.loop.steps.decision import night_quotes
-from instgov_dagster.vocabulary.audit import to_money
+from instgov_dagster.vocabulary.audit import OrderSide, to_money
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Decision, Veto
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -45,7 +46,7 @@ def run(
         book or fresh_book(platform.policy.nav_usd),
         state or told(snapshot),
         platform.policy,
-        solver=CvxpySolver(),
+        solver=HotSolver(),
     )
     return decision
 
@@ -229,7 +230,7 @@ def test_a_stale_snapshot_lets_no_risk_grow(night_platform: Platform, snapshot: 
 def test_the_state_of_a_cycle_is_handed_to_the_next(
     night_platform: Platform, snapshot: Snapshot
 ) -> None:
-    solver = CvxpySolver()
+    solver = HotSolver()
     _, after = decide(
         snapshot,
         night_quotes(snapshot, NOW),
@@ -240,3 +241,93 @@ def test_the_state_of_a_cycle_is_handed_to_the_next(
     )
     assert np.array_equal(after.marks, night_quotes(snapshot, NOW).mid(), equal_nan=True)
     assert sum(after.previous.values()) > 0.0
+
+
+def spoil(quotes: Quotes, place: int, kind: QuoteDefect) -> Quotes:
+    bid, ask, seen = quotes.bid.copy(), quotes.ask.copy(), quotes.observed_at.copy()
+    match kind:
+        case QuoteDefect.CROSSED:
+            bid[place], ask[place] = 1.1 * ask[place], bid[place]
+        case QuoteDefect.ONE_SIDED:
+            bid[place] = 0.0
+        case QuoteDefect.STALE:
+            seen[place] -= np.timedelta64(6, "s")
+        case QuoteDefect.MISSING:
+            bid[place] = ask[place] = np.nan
+        case QuoteDefect.LOCKED:
+            bid[place] = ask[place] = quotes.mid()[place]
+    return Quotes(symbols=quotes.symbols, bid=bid, ask=ask, observed_at=seen)
+
+
+UNUSABLE = [kind for kind in QuoteDefect if kind is not QuoteDefect.LOCKED]
+
+
+def decide_on_odd_quote(
+    platform: Platform, snapshot: Snapshot, kind: QuoteDefect, *, usd: float
+) -> CycleDecision:
+    place = snapshot.symbols.index("SPY")
+    return run(
+        platform,
+        snapshot,
+        state=replace(told(snapshot), marks=0.9 * snapshot.last_close),
+        book=holding(snapshot, "SPY", usd, snapshot.strategies[0].strategy_id),
+        quotes=spoil(night_quotes(snapshot, NOW), place, kind),
+    )
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_held_symbol_whose_quote_is_unusable_keeps_its_mark_and_sends_no_order(
+    night_platform: Platform, snapshot: Snapshot, kind: QuoteDefect
+) -> None:
+    place = snapshot.symbols.index("SPY")
+    decision = decide_on_odd_quote(night_platform, snapshot, kind, usd=900_000.0)
+    row = decision.decisions[place]
+    assert ReasonCode.QUOTE_INVALID in row.reason_codes
+    # What must shrink is decided to; without a price nothing can be sized, so nothing is sent.
+    assert row.decision is Decision.REDUCE  # far above the strategy's cap
+    assert "SPY" not in {order.symbol for order in decision.orders}
+    assert decision.valued.marks[place] == 0.9 * snapshot.last_close[place]
+
+
+def test_a_locked_quote_is_a_normal_market_what_must_go_goes(
+    night_platform: Platform, snapshot: Snapshot
+) -> None:
+    place = snapshot.symbols.index("SPY")
+    decision = decide_on_odd_quote(night_platform, snapshot, QuoteDefect.LOCKED, usd=900_000.0)
+    row = decision.decisions[place]
+    assert row.decision is Decision.REDUCE
+    assert ReasonCode.QUOTE_INVALID not in row.reason_codes
+    assert "SPY" in {order.symbol for order in decision.orders}
+    assert decision.valued.marks[place] == night_quotes(snapshot, NOW).mid()[place]
+    assert decision.valued.half_spread_bps[place] == 0.0
+
+
+def held_and_wanted(platform: Platform, snapshot: Snapshot) -> tuple[int, Book]:
+    # A little of everything an empty book would buy, and a name of it that is bought more of.
+    book = fresh_book(platform.policy.nav_usd)
+    for order in run(platform, snapshot).orders:
+        price = float(snapshot.last_close[snapshot.symbols.index(order.symbol)])
+        change = BookChange(
+            symbol=order.symbol,
+            quantity=to_money(10_000.0 / price),
+            cash_usd=to_money(-10_000.0),
+            shares=((order.strategy_id, 1.0),),
+        )
+        book = apply_changes(book, [change])
+    more = [o for o in run(platform, snapshot, book=book).orders if o.side is OrderSide.BUY]
+    assert len(more) >= 2
+    return snapshot.symbols.index(more[0].symbol), book
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_what_would_be_bought_more_of_is_held_on_an_unusable_quote_and_the_others_trade_on(
+    night_platform: Platform, snapshot: Snapshot, kind: QuoteDefect
+) -> None:
+    place, book = held_and_wanted(night_platform, snapshot)
+    odd = spoil(night_quotes(snapshot, NOW), place, kind)
+    decision = run(night_platform, snapshot, book=book, quotes=odd)
+    row = decision.decisions[place]
+    assert row.decision is Decision.HOLD
+    assert ReasonCode.QUOTE_INVALID in row.reason_codes
+    assert decision.orders
+    assert snapshot.symbols[place] not in {order.symbol for order in decision.orders}

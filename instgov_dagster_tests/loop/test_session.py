@@ -6,19 +6,21 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from instgov_dagster.adapters.account import BrokerState
 from instgov_dagster.adapters.journal import Journal, read_anchors, read_frames, verify_chain
+from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.adapters.runtime import FileLock
 from instgov_dagster.adapters.store.projector import live_store
-from instgov_dagster.capital.auction.solver import CvxpySolver, unsolved
+from instgov_dagster.capital.auction.engine.hot import HotSolver
+from instgov_dagster.capital.auction.solver import unsolved
 from instgov_dagster.loop import session as session_module
 from instgov_dagster.loop.book import book_from_dict, fresh_book
 from instgov_dagster.loop.live.ledger import SessionLedger
 from instgov_dagster.loop.live.operator import act
-from instgov_dagster.loop.live.reconciliation import fold_account, require_reconciled
 from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.live.report import SessionReport
 from instgov_dagster.loop.live.router import Router
+from instgov_dagster.loop.live.settling.invariants import Account, require_reconciled
+from instgov_dagster.loop.live.settling.told import Told, fold_account
 from instgov_dagster.loop.platform import Platform, open_platform
 from instgov_dagster.loop.session import run_session
 from instgov_dagster.vocabulary.audit import Order, OrderSide
@@ -32,6 +34,13 @@ CYCLES = 4
 
 def lead(platform: Platform, *, cycles: int = CYCLES) -> SessionReport:
     return run_session(platform, ASOF, cycles=cycles, period_seconds=0.0, run_id="test-run")
+
+
+def account_of(platform: Platform) -> Account:
+    """What the journal's own fills say is held."""
+    told = fold_account(platform, ASOF)
+    assert told.cash_usd is not None
+    return Account(cash_usd=told.cash_usd, positions=told.positions)
 
 
 def frames_of(platform: Platform) -> list[tuple[str, dict[str, object]]]:
@@ -82,6 +91,16 @@ def test_the_loop_s_chain_verifies_and_is_anchored_at_its_end(led: Platform) -> 
     report = verify_chain(led.home.journal_dir, Chain.LOOP.value, anchors=anchors)
     assert report.ok
     assert report.anchored == report.frames > CYCLES
+
+
+def test_every_frame_of_a_session_tells_where_the_other_chains_stood(led: Platform) -> None:
+    heads = {
+        chain.value: verify_chain(led.home.journal_dir, chain.value).head
+        for chain in (Chain.NIGHT, Chain.OPERATOR)
+    }
+    told = [meta["heads"] for kind, meta in frames_of(led) if kind in ("session", "cycle")]
+    assert len(told) == CYCLES + 2
+    assert all({name: row[name] for name in heads} == heads for row in told)  # type: ignore[index,call-overload]  # as written
 
 
 def test_the_projection_holds_what_the_journal_says(led: Platform) -> None:
@@ -182,8 +201,6 @@ def test_a_halted_system_sends_no_order_that_adds_risk_until_it_is_resumed(
 
 
 def test_the_router_takes_nothing_governance_did_not_mint(platform: Platform) -> None:
-    cash = fresh_book(platform.policy.nav_usd).cash_usd
-    router = Router(BrokerState(cash_usd=cash), key=b"k" * 32)
     order = Order(
         client_order_id="c|SPY|BUY|0",
         cycle_id="c",
@@ -193,7 +210,11 @@ def test_the_router_takes_nothing_governance_did_not_mint(platform: Platform) ->
         limit_price=Decimal(1),
         decision_sequence=0,
     )
-    with pytest.raises(SystemHalt) as halt:
+    told = Told(asof=ASOF)
+    with (
+        Router.opened(platform, told, key=b"k" * 32) as router,
+        pytest.raises(SystemHalt) as halt,
+    ):
         router.send([order], {}, {order.client_order_id: (("a", 1.0),)})  # type: ignore[list-item]  # on purpose
     assert halt.value.reason_code is ReasonCode.ORDER_NOT_APPROVED
 
@@ -232,7 +253,7 @@ def test_a_breach_is_sold_out_of_even_where_the_auction_fails(
     assert before is not None
     limit = round(0.5 * (held.cvar_gate or 0.0), 6)
     tight = tighten(platform, limit)
-    monkeypatch.setattr(CvxpySolver, "solve", lambda *_: unsolved("the solver failed"))
+    monkeypatch.setattr(HotSolver, "solve", lambda *_: unsolved("the solver failed"))
     report = lead(tight, cycles=40)
     after = last_book(tight)
     assert after is not None
@@ -242,7 +263,7 @@ def test_a_breach_is_sold_out_of_even_where_the_auction_fails(
     for row in after.holdings:
         assert 0 <= row.quantity <= units_before[(row.strategy_id, row.symbol)]
     assert sum(h.quantity for h in after.holdings) < sum(h.quantity for h in before.holdings)
-    require_reconciled(fold_account(tight, ASOF), after)
+    require_reconciled(account_of(tight), after)
 
 
 def test_a_failure_no_rule_foresees_stops_the_system_and_loses_no_fill(
@@ -265,12 +286,13 @@ def test_a_failure_no_rule_foresees_stops_the_system_and_loses_no_fill(
 def test_a_book_that_differs_from_its_fills_stops_the_system(platform: Platform) -> None:
     lead(platform, cycles=12)
     book = last_book(platform)
-    account = fold_account(platform, ASOF)
+    account = account_of(platform)
     assert book is not None
     require_reconciled(account, book)
-    account.positions["SPY"] = account.positions.get("SPY", Decimal(0)) + Decimal("0.00000001")
+    more = account.positions.get("SPY", Decimal(0)) + Decimal("0.00000001")
+    other = replace(account, positions={**account.positions, "SPY": more})
     with pytest.raises(SystemHalt, match="RECONCILIATION_UNRESOLVED"):
-        require_reconciled(account, book)
+        require_reconciled(other, book)
 
 
 def test_what_a_day_traded_counts_in_the_next_session_of_the_day(platform: Platform) -> None:
@@ -278,10 +300,9 @@ def test_what_a_day_traded_counts_in_the_next_session_of_the_day(platform: Platf
     account = fold_account(platform, ASOF)
     assert account.traded_usd
     assert sum(account.traded_usd.values()) > 0.0
-    book = last_book(platform)
-    assert book is not None
-    state = account.broker_state(ASOF, book)
-    assert {symbol for symbol, _, _ in state.traded} == set(account.traded_usd)
+    state = read_account(platform.home.paper_account)
+    assert state is not None
+    assert {symbol: quantity for symbol, _, quantity in state.traded} == account.traded
 
 
 def test_a_cause_is_latched_elsewhere_where_the_loop_s_chain_is_broken(platform: Platform) -> None:

@@ -14,6 +14,7 @@ from instgov_dagster.governance.state.rows import state_from_frame, state_to_fra
 from instgov_dagster.loop.state_log import StateLog, append_anchored, write_events
 from instgov_dagster.vocabulary.governance import Chain, SystemState, SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode
+from instgov_dagster_tests.adapters.journal.chains import bytes_read
 
 ROWS = pa.table({"n": [1]})
 RUNNING = fold_state(())
@@ -90,7 +91,56 @@ def test_a_reader_under_way_notices_an_anchor_of_another_frame(tmp_path: Path) -
     with Journal.open(other.journal_dir, Chain.LOOP.value) as journal:
         journal.append("note", ROWS, {"other": True})
         append_anchor(home.anchors, journal.anchor())
+    for _ in range(2):  # asked again, it still does not believe
+        assert log.refresh().name is SystemStateName.STOP_SYSTEM
+    assert StateLog(home, None).refresh().name is SystemStateName.STOP_SYSTEM
+
+
+def test_a_reader_stops_again_and_again_on_a_frame_that_is_not_the_anchored_one(
+    tmp_path: Path,
+) -> None:
+    home, other = Home(tmp_path / "a"), Home(tmp_path / "b")
+    with Journal.open(other.journal_dir, Chain.LOOP.value) as journal:
+        for _ in range(2):
+            journal.append("note", ROWS, {"other": True})
+        append_anchor(home.anchors, journal.anchor())
+    log = StateLog(home, None)
+    with Journal.open(home.journal_dir, Chain.LOOP.value) as journal:
+        for _ in range(4):
+            state = log.refresh()
+            assert state.name is SystemStateName.STOP_SYSTEM
+            assert ReasonCode.ANCHOR_MISMATCH in state.causes[0].detail
+            journal.append("note", ROWS, {})
+
+
+def test_anchors_that_were_cut_under_a_reader_stop_it(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    log = StateLog(home, None)
+    with Journal.open(home.journal_dir, Chain.LOOP.value) as journal:
+        for _ in range(3):
+            append_anchored(home, journal, "note", ROWS, {})
+    assert log.refresh() == RUNNING
+    path = home.anchors / "loop.jsonl"
+    path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
     assert log.refresh().name is SystemStateName.STOP_SYSTEM
+
+
+def test_a_refresh_reads_what_is_new_however_long_the_journal_and_its_anchors_are(
+    tmp_path: Path,
+) -> None:
+    home, log = Home(tmp_path), StateLog(Home(tmp_path), None)
+    costs = []
+    with Journal.open(home.journal_dir, Chain.LOOP.value, segment_bytes=4000) as journal:
+        for _ in range(60):
+            journal.append("note", ROWS, {})
+            append_anchor(home.anchors, journal.anchor())
+            before = bytes_read()
+            assert log.refresh() == RUNNING
+            costs.append(bytes_read() - before)
+    assert len(list((home.journal_dir / "loop").glob("*.igj"))) > 5
+    assert max(costs[10:]) <= max(costs[:10]) + 8  # a number or two grows by a digit
+    assert min(costs) > 0
+    assert sum(len(frames) for frames in log._unanchored.values()) <= 1
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def absent(name: str, wanted: set[str]) -> set[str]:
 
 
 @pytest.mark.roadmap("DOC.3", "DOC.4", "DOC.5")
-@pytest.mark.parametrize("name", ["auction.md", "cvar.md", "governance.md"])
+@pytest.mark.parametrize("name", ["capital-auction.md", "cvar.md", "governance.md"])
 def test_every_number_a_document_states_is_the_policy_default(name: str) -> None:
     stated = dict(POLICY_ROW.findall(page(name)))
     defaults = {path: reduce(getattr, path.split("."), Policy()) for path in stated}
@@ -87,7 +87,7 @@ def test_the_auction_page_names_every_input_output_status_and_answer() -> None:
         "`priced_out_bps`",  # beyond the roadmap's fields
     }
     ladder = words(capital.AuctionStatus) | words(capital.AuctionDecision)
-    assert absent("auction.md", asked | answered | ladder) == set()
+    assert absent("capital-auction.md", asked | answered | ladder) == set()
 
 
 @pytest.mark.roadmap("DOC.5")

@@ -9,7 +9,7 @@ import pytest
 
 from instgov_dagster_tests.repository.roadmap import ROOT
 
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-bench.lock")
 
 
 @cache

@@ -1,9 +1,14 @@
 """Append-only, hash-chained Arrow frames: the authority for all that was decided."""
 
-from instgov_dagster.adapters.journal.anchors import Anchor, append_anchor, read_anchors
+from instgov_dagster.adapters.journal.anchors import (
+    Anchor,
+    append_anchor,
+    read_anchors,
+    read_anchors_from,
+)
 from instgov_dagster.adapters.journal.bundle import bundle_tables, is_bundle, unbundle
 from instgov_dagster.adapters.journal.chain import Journal, TornTail
-from instgov_dagster.adapters.journal.frames import Frame, key_from
+from instgov_dagster.adapters.journal.frames import Frame, canonical_json, encode_payload, key_from
 from instgov_dagster.adapters.journal.scan import (
     BrokenFrame,
     Position,
@@ -22,11 +27,14 @@ __all__ = [
     "TornTail",
     "append_anchor",
     "bundle_tables",
+    "canonical_json",
     "chain_position",
+    "encode_payload",
     "is_bundle",
     "key_from",
     "list_chains",
     "read_anchors",
+    "read_anchors_from",
     "read_frames",
     "unbundle",
     "verify_chain",

@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from instgov_dagster.adapters.journal.frames import canonical_json
 from instgov_dagster.adapters.runtime import fsync_directory
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
+
+_BLOCK_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ def append_anchor(anchors_dir: Path, anchor: Anchor) -> None:
         anchors_dir.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         with path.open("r+b" if not is_new else "xb") as stream:
-            kept = path.read_bytes().rfind(b"\n") + 1
+            kept = _end_of_last_line(stream)
             stream.truncate(kept)
             stream.seek(kept)
             stream.write(line)
@@ -59,6 +61,19 @@ def append_anchor(anchors_dir: Path, anchor: Anchor) -> None:
         raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, f"{path}: {error}") from error
 
 
+def _end_of_last_line(stream: BinaryIO) -> int:
+    # Read backwards from the end, where a torn line is: the file's length costs nothing.
+    end = stream.seek(0, os.SEEK_END)
+    while end:
+        begin = max(end - _BLOCK_BYTES, 0)
+        stream.seek(begin)
+        place = stream.read(end - begin).rfind(b"\n")
+        if place >= 0:
+            return begin + place + 1
+        end = begin
+    return 0
+
+
 def read_anchors(anchors_dir: Path, chain: str) -> tuple[Anchor, ...]:
     """Read a chain's anchors in the order written; an unfinished last line is no anchor.
 
@@ -67,26 +82,55 @@ def read_anchors(anchors_dir: Path, chain: str) -> tuple[Anchor, ...]:
     SystemHalt
         ``ANCHOR_MISMATCH`` if a finished line cannot be understood.
     """
+    return read_anchors_from(anchors_dir, chain, 0)[0]
+
+
+def read_anchors_from(anchors_dir: Path, chain: str, offset: int) -> tuple[tuple[Anchor, ...], int]:
+    """Read the anchors that were written from a byte of the file on.
+
+    Parameters
+    ----------
+    offset
+        What an earlier call gave back, or 0 for all.
+
+    Returns
+    -------
+    The anchors in the order written, and where the next one will begin.
+
+    Raises
+    ------
+    SystemHalt
+        ``ANCHOR_MISMATCH`` if a finished line cannot be understood, or the file is shorter than
+        it was.
+    """
     path = anchors_path(anchors_dir, chain)
-    if not path.exists():
-        return ()
-    return tuple(_parse(path, chain, number, line) for number, line in _lines(path))
+    size = path.stat().st_size if path.exists() else 0
+    if size < offset:
+        raise SystemHalt(
+            ReasonCode.ANCHOR_MISMATCH, f"{path} had {offset} bytes of anchors, has {size}"
+        )
+    if size == offset:
+        return (), offset
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        body = stream.read(size - offset)
+    finished = body[: body.rfind(b"\n") + 1]
+    found, at = [], offset
+    for line in finished.splitlines(keepends=True):
+        found.append(_parse(path, chain, at, line.decode("utf-8", errors="replace")))
+        at += len(line)
+    return tuple(found), at
 
 
-def _lines(path: Path) -> Iterable[tuple[int, str]]:
-    finished = path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-    return enumerate(finished, start=1)
-
-
-def _parse(path: Path, chain: str, number: int, line: str) -> Anchor:
+def _parse(path: Path, chain: str, at: int, line: str) -> Anchor:
     try:
         anchor = Anchor(**json.loads(line))
     except (ValueError, TypeError) as error:
         raise SystemHalt(
-            ReasonCode.ANCHOR_MISMATCH, f"{path} line {number} is no anchor: {error}"
+            ReasonCode.ANCHOR_MISMATCH, f"{path} at byte {at} is no anchor: {error}"
         ) from error
     if anchor.chain != chain:
         raise SystemHalt(
-            ReasonCode.ANCHOR_MISMATCH, f"{path} line {number} speaks of chain {anchor.chain!r}"
+            ReasonCode.ANCHOR_MISMATCH, f"{path} at byte {at} speaks of chain {anchor.chain!r}"
         )
     return anchor

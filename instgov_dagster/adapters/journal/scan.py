@@ -160,16 +160,22 @@ def read_frames(
 ) -> Iterator[Frame]:
     """Yield a chain's frames in order, each checked; a tear at the very end ends the scan.
 
+    Parameters
+    ----------
+    start
+        Where to begin; at the chain's first frame by default. Segments before it are not looked
+        at, so that following a chain costs what is new of it and not its length.
+
     Raises
     ------
     BrokenFrame
         At the first frame that does not verify.
     """
     at = start or Position.start(chain)
-    segments = list_segments(journal_dir, chain)
-    if at.segment > max([*segments, 1]):
+    segments = _segments_from(journal_dir, chain, at.segment)
+    if at.segment > 1 and not segments:
         raise BrokenFrame(frame_name(chain, at.segment, at.sequence), "the segment is missing")
-    for segment in segments[at.segment - 1 :]:
+    for segment in segments:
         if segment != at.segment:
             at = Position(segment=segment, offset=0, sequence=at.sequence, head=at.head)
         base = at.offset
@@ -180,6 +186,15 @@ def read_frames(
         ) is not None:
             yield frame
             at = Position.after(frame)
+
+
+def _segments_from(journal_dir: Path, chain: str, first: int) -> list[int]:
+    if first == 1:
+        return list_segments(journal_dir, chain)
+    last = first
+    while segment_path(journal_dir, chain, last).exists():
+        last += 1
+    return list(range(first, last))
 
 
 def _read_from(path: Path, at: Position, chain: str) -> memoryview:

@@ -1,4 +1,4 @@
-"""The bad quotes of the simulated feed: a small known share, placed by seed, day and cycle."""
+"""The odd quotes of the simulated feed: a small known share, placed by seed, day and cycle."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from instgov_dagster.vocabulary.checks import check_bounds, number
 
 
 class QuoteDefect(StrEnum):
-    """How a quote can be unusable."""
+    """How a quote can be odd; all but a locked one, bid equal to ask, are unusable."""
 
     CROSSED = "CROSSED"
     ONE_SIDED = "ONE_SIDED"
     STALE = "STALE"
     MISSING = "MISSING"
+    LOCKED = "LOCKED"
 
 
 #: The number of a quote that is as it should be; defect k of the enum has number k + 1.
@@ -27,32 +28,34 @@ GOOD: Final = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteDefects:
-    """Shares of all quotes that are bad in each way, and how late a stale one is."""
+    """Shares of all quotes that are odd in each way, and how late a stale one is."""
 
-    crossed: float = number(0.0005, ge=0, le=0.25)
-    one_sided: float = number(0.0005, ge=0, le=0.25)
-    stale: float = number(0.0005, ge=0, le=0.25)
-    missing: float = number(0.0005, ge=0, le=0.25)
+    crossed: float = number(0.0005, ge=0, le=0.2)
+    one_sided: float = number(0.0005, ge=0, le=0.2)
+    stale: float = number(0.0005, ge=0, le=0.2)
+    missing: float = number(0.0005, ge=0, le=0.2)
+    locked: float = number(0.0005, ge=0, le=0.2)
     stale_seconds: float = number(30.0, gt=0)
 
     def __post_init__(self) -> None:
         check_bounds(self)
 
 
-NO_DEFECTS: Final = QuoteDefects(crossed=0.0, one_sided=0.0, stale=0.0, missing=0.0)
+NO_DEFECTS: Final = QuoteDefects(crossed=0.0, one_sided=0.0, stale=0.0, missing=0.0, locked=0.0)
 
 
 def draw_defects(
     defects: QuoteDefects, *, seed: int, day: date, cycle: int, n_symbols: int
 ) -> NDArray[np.int8]:
-    """Decide which quotes of a cycle are bad, in any order of asking.
+    """Decide which quotes of a cycle are odd, in any order of asking.
 
     Returns
     -------
     NDArray[np.int8]
         Shape ``(n_symbols,)``: GOOD, or one plus the place of the `QuoteDefect`.
     """
-    edges = np.cumsum([defects.crossed, defects.one_sided, defects.stale, defects.missing])
+    d = defects
+    edges = np.cumsum([d.crossed, d.one_sided, d.stale, d.missing, d.locked])
     if edges[-1] <= 0:
         return np.zeros(n_symbols, dtype=np.int8)
     draws = cycle_generator(seed, day, cycle).random(n_symbols)

@@ -16,8 +16,8 @@ from instgov_dagster.adapters.markets.quote_defects import (
     QuoteDefects,
     draw_defects,
 )
-from instgov_dagster.bars.calendars import xnys_open
-from instgov_dagster.bars.quotes import Quotes, bridge_day
+from instgov_dagster.bars.calendars import xnys_close, xnys_open
+from instgov_dagster.bars.quotes import DayPath, Quotes, day_path
 from instgov_dagster.vocabulary.checks import check_bounds, number
 from instgov_dagster.vocabulary.errors import InputError
 
@@ -26,29 +26,35 @@ _BPS = 1e4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionSpan:
-    """A session on the virtual clock: whose day it is, how many cycles, how far apart.
+    """A session on the virtual clock: whose day it is, which of its cycles, how far apart.
 
-    The clock starts at the open of the New York exchange on ``day`` or on the next day it trades.
-    The day's bar is walked in ``cycles`` steps; a cycle after the last stands at the close.
+    Cycle 0 of a day stands at the open of the New York exchange on ``day`` or on the next day it
+    trades, whatever the session. A session leads ``cycles`` of them from ``first_cycle`` on, so
+    that one may go on where another ended. The clock goes on after the close; the prices stand.
     """
 
     day: date
     cycles: int = number(ge=1)
     period_seconds: float = number(1.0, gt=0)
     seed: int = number(ge=0)
+    first_cycle: int = number(0, ge=0)
 
     def __post_init__(self) -> None:
         check_bounds(self)
 
+    def numbers(self) -> range:
+        """Give the numbers of the session's cycles, counted from the open of the day."""
+        return range(self.first_cycle, self.first_cycle + self.cycles)
+
     def instant(self, cycle: int) -> datetime:
-        """Give the virtual instant of a cycle, UTC; the first cycle is 0 and stands at the open."""
+        """Give the virtual instant of a cycle of the day, UTC; cycle 0 stands at the open."""
         if cycle < 0:
             raise ValueError(f"cycle must be >= 0, was {cycle}")
         return xnys_open(self.day) + timedelta(seconds=cycle * self.period_seconds)
 
 
 class QuoteStream(Protocol):
-    """The quotes of one session, cycle by cycle."""
+    """The quotes of one day, cycle by cycle, counted from its open."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -80,8 +86,8 @@ class BridgedQuotes:
 
     Attributes
     ----------
-    mids
-        Shape ``(n_cycles, n_symbols)``; NaN for a symbol without bar and without last close.
+    path
+        The mid prices of the day; NaN for a symbol without bar and without last close.
     half_spreads
         Fractions of the price, ``(n_symbols,)``; NaN where unknown, which makes no valid quote.
     """
@@ -90,7 +96,7 @@ class BridgedQuotes:
     span: SessionSpan
     bar_low: NDArray[np.float64]
     bar_high: NDArray[np.float64]
-    mids: NDArray[np.float64]
+    path: DayPath
     half_spreads: NDArray[np.float64]
     defects: QuoteDefects
 
@@ -101,10 +107,10 @@ class BridgedQuotes:
     def quotes_at(self, cycle: int) -> Quotes:
         """Give the quotes of one cycle; they tell nothing of later ones."""
         now = np.datetime64(self.span.instant(cycle).replace(tzinfo=None), "us")
-        mid = self.mids[min(cycle, len(self.mids) - 1)]
+        mid = self.path.at(cycle * self.span.period_seconds)
         reach = np.abs(mid) * self.half_spreads
         bid, ask = mid - reach, mid + reach
-        seen = np.full(mid.size, now)
+        seen: NDArray[np.datetime64] = np.full(mid.size, now)
         kinds = draw_defects(
             self.defects,
             seed=self.span.seed,
@@ -151,23 +157,21 @@ def bridged_stream(
     is_held = np.isfinite(bars).all(axis=0)
     bars = np.where(is_held, bars, last)
     low, high = bars.min(axis=0), bars.max(axis=0)
-    mids = np.full((span.cycles, len(names)), np.nan)
-    known = np.isfinite(low)
-    if known.any():
-        mids[:, known] = bridge_day(
-            bars[0, known],
-            high[known],
-            low[known],
-            bars[3, known],
-            cycles=span.cycles,
-            seed=_path_seed(span),
-        )
+    length = xnys_close(span.day) - xnys_open(span.day)
+    path = day_path(
+        bars[0],
+        high,
+        low,
+        bars[3],
+        day_seconds=int(length.total_seconds()),
+        keys=np.array([_key(span, name) for name in names], dtype=np.uint64),
+    )
     return BridgedQuotes(
         symbols=names,
         span=span,
         bar_low=low,
         bar_high=high,
-        mids=mids,
+        path=path,
         half_spreads=np.where(spreads >= 0, spreads, np.nan) / _BPS,
         defects=defects,
     )
@@ -184,9 +188,9 @@ def _bar_matrix(names: tuple[str, ...], day_bars: pl.DataFrame) -> NDArray[np.fl
     return rows.select(prices).cast(pl.Float64).fill_null(np.nan).to_numpy().T
 
 
-def _path_seed(span: SessionSpan) -> int:
-    digest = hashlib.sha256(f"path|{span.seed}|{span.day.isoformat()}".encode()).digest()
-    return int.from_bytes(digest[:8], "big")
+def _key(span: SessionSpan, symbol: str) -> int:
+    text = f"path|{span.seed}|{span.day.isoformat()}|{symbol}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def _spoil(
@@ -200,6 +204,9 @@ def _spoil(
     crossed = kinds == number_of[QuoteDefect.CROSSED]
     bid, ask = np.where(crossed, ask * (1.0 + 1.0 / _BPS), bid), np.where(crossed, bid, ask)
     bid = np.where(kinds == number_of[QuoteDefect.ONE_SIDED], 0.0, bid)
+    middle = bid + (ask - bid) / 2.0
+    locked = kinds == number_of[QuoteDefect.LOCKED]
+    bid, ask = np.where(locked, middle, bid), np.where(locked, middle, ask)
     missing = kinds == number_of[QuoteDefect.MISSING]
     late = np.timedelta64(round(defects.stale_seconds * 1e6), "us")
     seen = np.where(kinds == number_of[QuoteDefect.STALE], seen - late, seen)

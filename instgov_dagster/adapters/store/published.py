@@ -20,8 +20,10 @@ from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 CURRENT_FILE = "CURRENT.json"
+MANIFEST_FILE = "MANIFEST.json"
 _SNAPSHOT_ID = re.compile(r"\d{8}-[0-9a-f]{12}")
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_ID_DIGITS = 12
 _TRIES = 5
 
 
@@ -74,18 +76,20 @@ def publish(
     if keep < 2 or not tables or not all(_TABLE_NAME.fullmatch(name) for name in tables):
         raise ValueError(f"publish needs named tables and keep >= 2, was {list(tables)}, {keep}")
     with FileLock(folder / "publish.lock"):
-        files = {name: _parquet(frame) for name, frame in sorted(tables.items())}
+        bodies = {name: _parquet(frame) for name, frame in sorted(tables.items())}
         listed = tuple(
             PublishedTable(
                 name=name, sha256=hashlib.sha256(body).hexdigest(), rows=tables[name].height
             )
-            for name, body in files.items()
+            for name, body in bodies.items()
         )
         manifest = _manifest(listed, meta)
-        snapshot_id = f"{_next_number(folder):08d}-{_digest(manifest)[:12]}"
-        _write_folder(folder, snapshot_id, files)
+        snapshot_id = f"{_next_number(folder):08d}-{_digest(manifest)[:_ID_DIGITS]}"
         body = {"snapshot_id": snapshot_id, "manifest_sha256": _digest(manifest), **manifest}
-        replace_durably(folder / CURRENT_FILE, (canonical_json(body) + "\n").encode())
+        told = (canonical_json(body) + "\n").encode()
+        files = {f"{name}.parquet": content for name, content in bodies.items()}
+        write_folder(folder / snapshot_id, {**files, MANIFEST_FILE: told})
+        replace_durably(folder / CURRENT_FILE, told)
         _prune(folder, keep)
     return snapshot_id
 
@@ -112,7 +116,7 @@ def read_snapshot(folder: Path, *, tables: tuple[str, ...] | None = None) -> Pub
     for _ in range(_TRIES):
         current = _current(folder)
         try:
-            return _load(folder, current, tables)
+            return load_snapshot(folder, current, tables)
         except FileNotFoundError as error:
             if _current(folder)["snapshot_id"] == current["snapshot_id"]:
                 detail = f"{folder / current['snapshot_id']}: {error}"
@@ -146,6 +150,31 @@ def published_meta(folder: Path) -> dict[str, Any] | None:
     return dict(_current(folder)["meta"])
 
 
+def write_folder(target: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder that appears whole and durable, or not at all.
+
+    Raises
+    ------
+    OSError
+        If the folder already exists with files in it, or cannot be written.
+    """
+    building = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(building, ignore_errors=True)  # what a killed writer left
+    building.mkdir(parents=True)
+    try:
+        for name, body in files.items():
+            with (building / name).open("xb") as stream:
+                stream.write(body)
+                stream.flush()
+                os.fsync(stream.fileno())
+        fsync_directory(building)
+        building.rename(target)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    fsync_directory(target.parent)
+
+
 def _parquet(frame: pl.DataFrame) -> bytes:
     sink = io.BytesIO()
     frame.write_parquet(sink, compression="zstd", compression_level=1)
@@ -170,20 +199,6 @@ def _next_number(folder: Path) -> int:
     return int(last[0].name[:8]) + 1 if last else 1
 
 
-def _write_folder(folder: Path, snapshot_id: str, files: Mapping[str, bytes]) -> None:
-    building = folder / f".{snapshot_id}.tmp"
-    shutil.rmtree(building, ignore_errors=True)  # what a killed publisher left
-    building.mkdir()
-    for name, body in files.items():
-        with (building / f"{name}.parquet").open("xb") as stream:
-            stream.write(body)
-            stream.flush()
-            os.fsync(stream.fileno())
-    fsync_directory(building)
-    building.rename(folder / snapshot_id)
-    fsync_directory(folder)
-
-
 def _prune(folder: Path, keep: int) -> None:
     for old in _snapshots(folder)[:-keep]:
         shutil.rmtree(old)
@@ -194,30 +209,56 @@ def _prune(folder: Path, keep: int) -> None:
 
 def _current(folder: Path) -> dict[str, Any]:
     path = folder / CURRENT_FILE
+    if not path.exists():
+        detail = f"{path}: nothing is published; run the job nightly_ingestion first"
+        raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, detail)
+    return read_manifest(path)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read what a pointer or a snapshot's folder says of the snapshot, and verify that it hashes.
+
+    Raises
+    ------
+    SystemHalt
+        ``SNAPSHOT_MISSING`` if it is not there or damaged.
+    """
     try:
         body = json.loads(path.read_bytes())
-        manifest = {"tables": body["tables"], "meta": body["meta"]}
-        is_sound = body["manifest_sha256"] == _digest(manifest)
-    except FileNotFoundError as error:
-        detail = f"{path}: nothing is published; run the job nightly_ingestion first"
-        raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, detail) from error
+        digest = _digest({"tables": body["tables"], "meta": body["meta"]})
+        is_sound = body["manifest_sha256"] == digest
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path}: {error}") from error
-    if not is_sound or not _SNAPSHOT_ID.fullmatch(str(body.get("snapshot_id"))):
+    name = str(body.get("snapshot_id"))
+    if not is_sound or not _SNAPSHOT_ID.fullmatch(name) or not name.endswith(digest[:_ID_DIGITS]):
         raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path} does not hash to its manifest")
     return dict(body)
 
 
-def _load(
-    folder: Path, current: Mapping[str, Any], tables: tuple[str, ...] | None
+def load_snapshot(
+    folder: Path, manifest: Mapping[str, Any], tables: tuple[str, ...] | None = None
 ) -> PublishedSnapshot:
-    listed = current["tables"]
+    """Read the tables of the snapshot a manifest describes and verify every byte.
+
+    Parameters
+    ----------
+    folder
+        What holds the snapshots, one folder each.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is gone.
+    SystemHalt
+        ``SNAPSHOT_MISSING`` if a file is damaged or a table is not in the snapshot.
+    """
+    listed = manifest["tables"]
     names = tuple(listed) if tables is None else tables
     files, frames = [], {}
     for name in names:
         if name not in listed:
             raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{folder} publishes no table {name}")
-        path = folder / current["snapshot_id"] / f"{name}.parquet"
+        path = folder / manifest["snapshot_id"] / f"{name}.parquet"
         body = path.read_bytes()
         if hashlib.sha256(body).hexdigest() != listed[name]["sha256"]:
             raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path} does not hash to its manifest")
@@ -228,8 +269,8 @@ def _load(
         frames[name] = frame
         files.append(PublishedTable(name=name, **listed[name]))
     return PublishedSnapshot(
-        snapshot_id=current["snapshot_id"],
-        meta=MappingProxyType(dict(current["meta"])),
+        snapshot_id=manifest["snapshot_id"],
+        meta=MappingProxyType(dict(manifest["meta"])),
         files=tuple(files),
         tables=MappingProxyType(frames),
     )

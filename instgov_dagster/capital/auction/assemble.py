@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.bids import BidTable
-from instgov_dagster.capital.auction.instance import AuctionInstance, CapGroup
+from instgov_dagster.capital.auction.instance import AuctionInstance, CapGroup, Incidence
 from instgov_dagster.capital.auction.values import AdjustedValues, break_ties
-from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.capital.scenarios import ScenarioSet
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.capital import StrategyGrant
@@ -162,15 +161,7 @@ def _of_symbol(
 def _marginal_caps(scenarios: ScenarioSet, config: CVaRConfig) -> NDArray[np.float64]:
     # The size at which a symbol's own CVaR reaches the marginal limit, at most the whole book:
     # CVaR is subadditive, so an order within it cannot fail the marginal gate.
-    returns = scenarios.current.returns
-    alone = np.array(
-        [
-            cvar(-returns[:, i], confidence_level=config.confidence_level)
-            if np.isfinite(returns[:, i]).all()
-            else np.nan
-            for i in range(returns.shape[1])
-        ]
-    )
+    alone = scenarios.current.standalone_cvar(config.confidence_level)
     with np.errstate(divide="ignore"):
         caps = np.where(alone > 0.0, config.marginal_limit / np.abs(alone), 1.0)
     return np.where(np.isnan(alone), 0.0, np.minimum(caps, 1.0))
@@ -196,36 +187,68 @@ def _groups(
     held: NDArray[np.float64],
     terms: AuctionTerms,
     policy: AuctionPolicy,
-) -> tuple[tuple[CapGroup, ...], NDArray[np.bool_], NDArray[np.float64]]:
-    # One row a cap: budget, strategies, names, sectors, classes, in that order.
-    grants = {grant.strategy_id: grant for grant in terms.grants}
+) -> tuple[tuple[CapGroup, ...], Incidence, NDArray[np.float64]]:
+    # One group a cap: budget, strategies, names, sectors, classes, in that order.
     missing = [symbol for symbol in symbols if symbol not in terms.sectors]
     if missing:
         raise ValueError(f"every symbol must have a sector, without one were {missing}")
-    sectors = np.array([terms.sectors[symbol] for symbol in symbols], dtype=np.str_)[symbol_of]
-    groups = [CapGroup(code=ReasonCode.BUDGET_BINDS, key="budget")]
-    rows = [np.ones(len(bids), dtype=np.bool_)]
-    caps = [terms.budget]
-    for name in sorted(set(bids.strategy_id.tolist())):
+    sectors = np.array([terms.sectors[symbol] for symbol in symbols], dtype=np.str_)
+    listed = _Groups()
+    listed.add(ReasonCode.BUDGET_BINDS, ["budget"], np.zeros(len(bids), np.intp), [terms.budget])
+    names, of_strategy = np.unique(bids.strategy_id, return_inverse=True)
+    gross = np.bincount(of_strategy, weights=held, minlength=names.size).astype(np.float64)
+    caps = _strategy_caps(names.tolist(), gross, terms, policy)
+    listed.add(ReasonCode.STAGE_CAP_BINDS, names.tolist(), of_strategy, caps)
+    name_caps = [policy.name_cap] * len(symbols)
+    listed.add(ReasonCode.NAME_CAP_BINDS, list(symbols), symbol_of, name_caps)
+    names, of_sector = np.unique(sectors[sectors != policy.uncapped_sector], return_inverse=True)
+    place = np.full(len(symbols), -1, dtype=np.intp)
+    place[sectors != policy.uncapped_sector] = of_sector
+    sector_caps = [policy.sector_cap] * names.size
+    listed.add(ReasonCode.SECTOR_CAP_BINDS, names.tolist(), place[symbol_of], sector_caps)
+    names, of_class = np.unique(bids.asset_class, return_inverse=True)
+    class_caps = [policy.class_caps.of(AssetClass(kind)) for kind in names.tolist()]
+    listed.add(ReasonCode.CLASS_CAP_BINDS, names.tolist(), of_class, class_caps)
+    return tuple(listed.groups), listed.incidence(len(bids)), np.array(listed.caps)
+
+
+def _strategy_caps(
+    names: list[str], gross: NDArray[np.float64], terms: AuctionTerms, policy: AuctionPolicy
+) -> list[float]:
+    # A strategy grows to a share of its cap; what it holds between the two may stay.
+    grants = {grant.strategy_id: grant for grant in terms.grants}
+    caps = []
+    for name, held in zip(names, gross.tolist(), strict=True):
         if name not in grants:
             raise ValueError(f"every strategy must have a grant, without one was {name!r}")
-        row = bids.strategy_id == name
-        # A strategy grows to a share of its cap; what it holds between the two may stay.
         full = grants[name].cap
-        gross = float(held[row].sum())
-        caps.append(min(max(gross, policy.target_share * full), full))
-        groups.append(CapGroup(code=ReasonCode.STAGE_CAP_BINDS, key=name))
-        rows.append(row)
-    for i, symbol in enumerate(symbols):
-        groups.append(CapGroup(code=ReasonCode.NAME_CAP_BINDS, key=symbol))
-        rows.append(symbol_of == i)
-        caps.append(policy.name_cap)
-    for sector in sorted(set(sectors.tolist()) - {policy.uncapped_sector}):
-        groups.append(CapGroup(code=ReasonCode.SECTOR_CAP_BINDS, key=sector))
-        rows.append(sectors == sector)
-        caps.append(policy.sector_cap)
-    for kind in sorted(set(bids.asset_class.tolist())):
-        groups.append(CapGroup(code=ReasonCode.CLASS_CAP_BINDS, key=kind))
-        rows.append(bids.asset_class == kind)
-        caps.append(policy.class_caps.of(AssetClass(kind)))
-    return tuple(groups), np.array(rows), np.array(caps)
+        caps.append(min(max(held, policy.target_share * full), full))
+    return caps
+
+
+class _Groups:
+    """The groups of an auction as they are listed, each kind a partition of some of the bids."""
+
+    def __init__(self) -> None:
+        self.groups: list[CapGroup] = []
+        self.caps: list[float] = []
+        self._pairs: list[tuple[NDArray[np.intp], NDArray[np.intp]]] = []
+
+    def add(
+        self, code: ReasonCode, keys: list[str], place: NDArray[np.intp], caps: list[float]
+    ) -> None:
+        """List one kind of group; ``place`` (J,) says which of them each bid is in, -1 for none."""
+        bids = np.flatnonzero(place >= 0)
+        bids = bids[np.argsort(place[bids], kind="stable")]
+        self._pairs.append((place[bids] + len(self.groups), bids))
+        self.groups += [CapGroup(code=code, key=key) for key in keys]
+        self.caps += caps
+
+    def incidence(self, n_bids: int) -> Incidence:
+        """Pair every group with its bids."""
+        return Incidence(
+            n_groups=len(self.groups),
+            n_bids=n_bids,
+            group_of=np.concatenate([group for group, _ in self._pairs]),
+            bid_of=np.concatenate([bid for _, bid in self._pairs]),
+        )

@@ -5,9 +5,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.auction.instance import AuctionInstance, Tail, chord_grid, chord_nodes
+from instgov_dagster.capital.auction.instance import (
+    AuctionInstance,
+    CapGroup,
+    Tail,
+    chord_grid,
+    chord_nodes,
+    impact_costs,
+)
 from instgov_dagster.capital.cvar import book_losses, cvar
 from instgov_dagster.vocabulary.reasons import ReasonCode
+
+# Tail weights that miss their sum by no more than floating point does are left as they are.
+_ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,54 +42,87 @@ def check_weights(instance: AuctionInstance, weights: NDArray[np.float64]) -> tu
     """
     if weights.shape != instance.held.shape or not np.isfinite(weights).all():
         return (Violation(code=ReasonCode.RISK_NOT_FINITE, key="weights", excess=np.inf),)
-    policy = instance.policy
-    found: list[Violation] = []
-
-    def note(code: ReasonCode, key: str, excess: float, tolerance: float) -> None:
-        if not excess <= tolerance:  # NaN is a violation
-            found.append(Violation(code=code, key=key, excess=excess))
-
-    linear = policy.feasibility_tolerance
-    if weights.size:
-        note(ReasonCode.RISK_NOT_FINITE, "short", float(-weights.min()), linear)
-    for j in np.flatnonzero(~(weights - instance.caps <= linear)).tolist():
-        excess = float(weights[j] - instance.caps[j])
-        note(instance.cap_codes[j], instance.bid_ids[j], excess, linear)
-    for g, group in enumerate(instance.groups):
-        total = float(weights[instance.membership[g]].sum())
-        note(group.code, group.key, total - float(instance.group_caps[g]), linear)
     net = instance.net(weights)
-    bought = net - instance.net(instance.held)
-    for i in np.flatnonzero(~(bought - instance.buy_limits <= linear)).tolist():
-        excess = float(bought[i] - instance.buy_limits[i])
-        note(instance.buy_codes[i], instance.symbols[i], excess, linear)
-    pairs = zip(instance.scenarios.measures, instance.measure_limits, strict=True)
-    for measure, limit in pairs:
-        if not np.isfinite(measure.returns).all():
-            note(ReasonCode.RISK_NOT_FINITE, measure.name, np.inf, policy.cvar_tolerance)
-            continue
-        level = instance.confidence_level
-        value = cvar(book_losses(measure.returns, net), confidence_level=level)
-        taken = value if measure.multiplier == 1.0 else measure.multiplier * max(value, 0.0)
-        note(ReasonCode.CVAR_LIMIT_BINDS, measure.name, taken - limit, policy.cvar_tolerance)
-    return tuple(found)
+    return (*_check_box(instance, weights, net), *_check_tails(instance, net))
 
 
-def _chord_cost(instance: AuctionInstance, traded: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Impact of trading `traded` (n_symbols,) on the chords that lie above the convex cost.
-    grid, nodes = chord_grid(instance.policy), chord_nodes(instance)
-    share = _share(instance, traded)
+def _check_box(
+    instance: AuctionInstance, weights: NDArray[np.float64], net: NDArray[np.float64]
+) -> list[Violation]:
+    slack = instance.policy.feasibility_tolerance
+    boxes = weights - instance.caps
+    groups = instance.membership.sums(weights) - instance.group_caps
+    buys = net - instance.net_held - instance.buy_limits
+    found = [
+        *((instance.bid_ids[j], instance.cap_codes[j], boxes[j]) for j in _broken(boxes, slack)),
+        *((group.key, group.code, groups[g]) for g, group in _named(instance, groups, slack)),
+        *((instance.symbols[i], instance.buy_codes[i], buys[i]) for i in _broken(buys, slack)),
+    ]
+    if weights.size and not -weights.min() <= slack:
+        found.insert(0, ("short", ReasonCode.RISK_NOT_FINITE, -weights.min()))
+    return [Violation(code=code, key=key, excess=float(excess)) for key, code, excess in found]
+
+
+def _named(
+    instance: AuctionInstance, excess: NDArray[np.float64], tolerance: float
+) -> list[tuple[int, CapGroup]]:
+    return [(g, instance.groups[g]) for g in _broken(excess, tolerance)]
+
+
+def _broken(excess: NDArray[np.float64], tolerance: float) -> list[int]:
+    places: list[int] = np.flatnonzero(~(excess <= tolerance)).tolist()  # NaN is a violation
+    return places
+
+
+def _check_tails(instance: AuctionInstance, net: NDArray[np.float64]) -> list[Violation]:
+    found = []
+    taken: dict[int, float] = {}
+    for measure, limit in zip(instance.scenarios.measures, instance.measure_limits, strict=True):
+        key = id(measure.returns)  # measures share a matrix where one is a multiple of another
+        if key not in taken:
+            taken[key] = (
+                cvar(book_losses(measure.returns, net), confidence_level=instance.confidence_level)
+                if measure.is_finite
+                else np.nan
+            )
+        value = taken[key]
+        gauged = value if measure.multiplier == 1.0 else measure.multiplier * max(value, 0.0)
+        excess = gauged - limit if np.isfinite(value) else np.inf
+        if not excess <= instance.policy.cvar_tolerance:
+            code = ReasonCode.CVAR_LIMIT_BINDS if np.isfinite(value) else ReasonCode.RISK_NOT_FINITE
+            found.append(Violation(code=code, key=measure.name, excess=excess))
+    return found
+
+
+def _chord_cost(
+    instance: AuctionInstance, traded: NDArray[np.float64], rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    # Impact of trading `traded` (n_rows, any) on the chords that lie above the convex cost.
+    grid = chord_grid(instance.policy)
+    reach = instance.reach[rows, None]
+    share = np.divide(traded, reach, out=np.zeros_like(traded), where=reach > 0.0)
     at = np.clip(np.searchsorted(grid, share, side="right") - 1, 0, grid.size - 2)
-    rows = np.arange(traded.size)
     part = np.minimum((share - grid[at]) / (grid[at + 1] - grid[at]), 1.0)
-    low, high = nodes[rows, at], nodes[rows, at + 1]
+    nodes = chord_nodes(instance, rows)
+    low, high = np.take_along_axis(nodes, at, 1), np.take_along_axis(nodes, at + 1, 1)
     cost: NDArray[np.float64] = low + part * (high - low)
     return cost
 
 
-def _share(instance: AuctionInstance, traded: NDArray[np.float64]) -> NDArray[np.float64]:
-    reach = instance.reach
-    return np.divide(traded, reach, out=np.zeros_like(traded), where=reach > 0.0)
+def _costs_of(
+    instance: AuctionInstance, nets: NDArray[np.float64], rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    # What it costs to go from what is held to each of some nets, shape (n_rows, any).
+    change = nets - instance.net_held[rows, None]
+    sold = np.maximum(-change, 0.0)
+    forced = np.maximum(sold - instance.sell_limits[rows, None], 0.0)
+    chords = _chord_cost(instance, np.maximum(change, 0.0) + sold - forced, rows)
+    costs: NDArray[np.float64] = (
+        instance.half_spread[rows, None] * np.abs(change)
+        + chords
+        + instance.policy.forced_sale_penalty * forced
+    )
+    return costs
 
 
 def trading_costs(instance: AuctionInstance, net: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -88,15 +131,9 @@ def trading_costs(instance: AuctionInstance, net: NDArray[np.float64]) -> NDArra
     Half the spread on every trade, the chords of the impact, and the penalty on the part of a
     sale beyond the participation limit, which only a cap can force.
     """
-    change = net - instance.net(instance.held)
-    sold = np.maximum(-change, 0.0)
-    forced = np.maximum(sold - instance.sell_limits, 0.0)
-    chords = _chord_cost(instance, np.maximum(change, 0.0) + sold - forced)
-    costs: NDArray[np.float64] = (
-        instance.half_spread * np.abs(change)
-        + chords
-        + instance.policy.forced_sale_penalty * forced
-    )
+    costs = np.zeros(net.size)
+    rows = np.flatnonzero(net != instance.net_held)
+    costs[rows] = _costs_of(instance, net[rows, None], rows)[:, 0]
     return costs
 
 
@@ -105,18 +142,19 @@ def marginal_costs(instance: AuctionInstance, net: NDArray[np.float64]) -> NDArr
 
     A symbol that is being sold saves the cost of the sale it no longer makes.
     """
-    change = net - instance.net(instance.held)
+    change = net - instance.net_held
     grid = chord_grid(instance.policy)
     slack = instance.policy.feasibility_tolerance
-    share = _share(instance, np.abs(change))
+    reach = instance.reach
+    share = np.divide(np.abs(change), reach, out=np.zeros(net.size), where=reach > 0.0)
     is_sold = change < -slack
     above = np.searchsorted(grid, share + slack, side="right") - 1
     below = np.searchsorted(grid, share - slack, side="left") - 1
     at = np.clip(np.where(is_sold, below, above), 0, grid.size - 2)
-    rows = np.arange(change.size)
-    nodes = chord_nodes(instance)
-    width = instance.reach * (grid[at + 1] - grid[at])
-    rise = nodes[rows, at + 1] - nodes[rows, at]
+    ends = reach[:, None] * np.column_stack([grid[at], grid[at + 1]])
+    nodes = impact_costs(instance, ends, np.arange(net.size))
+    width = ends[:, 1] - ends[:, 0]
+    rise = nodes[:, 1] - nodes[:, 0]
     slope = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0.0)
     unit = instance.half_spread + slope
     signed: NDArray[np.float64] = np.where(is_sold, -unit, unit)
@@ -153,59 +191,82 @@ def repair_tail(
     """
     n_scenarios = tail.returns.shape[0]
     mass = (1.0 - confidence_level) * n_scenarios
-    weights = np.where(np.isfinite(raw), np.maximum(raw, 0.0), 0.0)
+    weights: NDArray[np.float64] = np.where(np.isfinite(raw), np.maximum(raw, 0.0), 0.0)
     total = max(float(weights.sum()), tail.hurdle)
     if total <= 0.0:
         return np.zeros(n_scenarios)
-    weights = np.minimum(weights, total / mass)
-    room = total / mass - weights
-    # The cap leaves room for n / m > 1 times the total, so what was cut off always fits again.
-    repaired: NDArray[np.float64] = weights + room * (
-        (total - float(weights.sum())) / float(room.sum())
-    )
-    return repaired
+    most = total / mass
+    weights = np.minimum(weights, most)
+    # What is missing goes where weight already is; only where that has no room, everywhere.
+    missing = total - float(weights.sum())
+    if missing > _ROUNDING * total:
+        room = np.where(weights > 0.0, most - weights, 0.0)
+        if float(room.sum()) < missing:
+            room = most - weights
+        weights += room * (missing / float(room.sum()))
+    return weights
 
 
-def _best_by_symbol(instance: AuctionInstance, worth: NDArray[np.float64]) -> NDArray[np.float64]:
+def _by_bid(
+    instance: AuctionInstance, worth: NDArray[np.float64], rows: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # The caps and worths of each row's bids, dearest first: shape (n_rows, most bids of a symbol).
+    place_of = np.full(len(instance.symbols), -1, dtype=np.intp)
+    place_of[rows] = np.arange(rows.size)
+    bids = np.flatnonzero(place_of[instance.symbol_of] >= 0)
+    owner = place_of[instance.symbol_of[bids]]
+    order = np.lexsort((bids, -worth[bids], owner))
+    bids, owner = bids[order], owner[order]
+    place = np.arange(bids.size) - np.searchsorted(owner, owner, side="left")
+    width = int(place.max(initial=0)) + 1
+    caps, rates = np.zeros((rows.size, width)), np.zeros((rows.size, width))
+    caps[owner, place] = instance.caps[bids]
+    rates[owner, place] = worth[bids]
+    return caps, rates
+
+
+def _best_of(
+    instance: AuctionInstance, worth: NDArray[np.float64], rows: NDArray[np.intp]
+) -> NDArray[np.float64]:
     # max over each symbol's bids of worth @ x - cost(sum x): concave and piecewise linear in the
     # sum, so its maximum stands on one of the kinks, all of which are tried.
-    n_symbols, n_bids = len(instance.symbols), len(instance.bid_ids)
-    if not n_bids:
-        return np.zeros(0)
-    order = np.lexsort((np.arange(n_bids), -worth, instance.symbol_of))
-    owner = instance.symbol_of[order]
-    place = np.arange(n_bids) - np.searchsorted(owner, owner, side="left")
-    width = int(place.max()) + 1
-    caps = np.zeros((n_symbols, width))
-    rates = np.zeros((n_symbols, width))
-    caps[owner, place] = instance.caps[order]
-    rates[owner, place] = worth[order]
+    caps, rates = _by_bid(instance, worth, rows)
     ends = np.cumsum(caps, axis=1)
-    held = instance.net(instance.held)
-    reach = instance.reach
-    most = np.minimum(ends[:, -1], held + np.minimum(instance.buy_limits, reach))
+    held, reach = instance.net_held[rows], instance.reach[rows]
+    sells = instance.sell_limits[rows]
+    most = np.minimum(ends[:, -1], held + np.minimum(instance.buy_limits[rows], reach))
     kinks = reach[:, None] * chord_grid(instance.policy)
-    sold = np.minimum(kinks, instance.sell_limits[:, None])
     candidates = np.concatenate(
         [
-            np.zeros((n_symbols, 1)),
+            np.zeros((rows.size, 1)),
             ends,
             held[:, None] + kinks,
-            held[:, None] - sold,
-            (held - instance.sell_limits)[:, None],
+            held[:, None] - np.minimum(kinks, sells[:, None]),
+            (held - sells)[:, None],
             most[:, None],
         ],
         axis=1,
     )
     candidates = np.clip(candidates, 0.0, np.maximum(most, 0.0)[:, None])
-    starts = ends - caps
-    filled = np.clip(candidates[:, :, None] - starts[:, None, :], 0.0, caps[:, None, :])
-    gains = (filled * rates[:, None, :]).sum(axis=2)
-    costs = np.column_stack(
-        [trading_costs(instance, candidates[:, c]) for c in range(candidates.shape[1])]
-    )
-    best: NDArray[np.float64] = (gains - costs).max(axis=1)
+    gains = np.zeros(candidates.shape)
+    for place in range(caps.shape[1]):
+        start = ends[:, place] - caps[:, place]
+        filled = np.clip(candidates - start[:, None], 0.0, caps[:, place, None])
+        gains += filled * rates[:, place, None]
+    best: NDArray[np.float64] = (gains - _costs_of(instance, candidates, rows)).max(axis=1)
     return best
+
+
+def _best_total(instance: AuctionInstance, worth: NDArray[np.float64]) -> float:
+    # A symbol not held whose dearest bid is worth no more than half the spread adds exactly 0:
+    # its gain is at most worth times the purchase and its cost at least the spread times it.
+    if not worth.size:
+        return 0.0
+    dearest = np.full(len(instance.symbols), -np.inf)
+    np.maximum.at(dearest, instance.symbol_of, worth)
+    is_open = (instance.net_held > 0.0) | (dearest > instance.half_spread)
+    rows = np.flatnonzero(is_open)
+    return float(_best_of(instance, worth, rows).sum()) if rows.size else 0.0
 
 
 def upper_bound(
@@ -226,11 +287,48 @@ def upper_bound(
     group_prices
         Shape ``(n_groups,)``; what is negative or not finite counts as zero.
     """
-    prices = np.where(np.isfinite(group_prices), np.maximum(group_prices, 0.0), 0.0)
-    worth = instance.values - prices @ instance.membership
+    prices = valid_prices(group_prices)
+    worth = instance.values - instance.membership.charges(prices)
     bound = float(prices @ instance.group_caps)
     for raw, tail in zip(tail_weights, instance.tails, strict=True):
         share = repair_tail(raw, tail, confidence_level=instance.confidence_level)
-        worth = worth + (share @ tail.returns)[instance.symbol_of]
+        worth = worth + mean_returns(share, tail)[instance.symbol_of]
         bound += (float(share.sum()) - tail.hurdle) * tail.limit
-    return bound + float(_best_by_symbol(instance, worth).sum())
+    return bound + _best_total(instance, worth)
+
+
+def valid_prices(group_prices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn any numbers into prices: what is negative or not finite counts as zero."""
+    return np.where(np.isfinite(group_prices), np.maximum(group_prices, 0.0), 0.0)
+
+
+def mean_returns(share: NDArray[np.float64], tail: Tail) -> NDArray[np.float64]:
+    """Weigh a tail's returns, R'q: shape ``(n_scenarios,)`` to ``(n_symbols,)``."""
+    touched = np.flatnonzero(share)
+    returns: NDArray[np.float64] = share[touched] @ tail.returns[touched]
+    return returns
+
+
+def scale_into_limits(
+    instance: AuctionInstance, weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Scale weights by one factor until caps, groups and every CVaR limit are kept.
+
+    Both sums and CVaR are proportional to the factor. What a symbol may buy is not looked at.
+
+    Parameters
+    ----------
+    weights
+        Shape ``(n_bids,)``, finite and not negative.
+    """
+    clipped = np.minimum(weights, instance.caps)
+    gross = instance.membership.sums(clipped)
+    over = gross > instance.group_caps
+    factor = float((instance.group_caps[over] / gross[over]).min(initial=1.0))
+    net = instance.net(clipped)
+    for tail in instance.tails:
+        losses = book_losses(tail.returns, net)
+        value = cvar(losses, confidence_level=instance.confidence_level)
+        if value > tail.limit:
+            factor = min(factor, tail.limit / value)
+    return clipped * factor

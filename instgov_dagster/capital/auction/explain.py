@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.certificate import (
     marginal_costs,
+    mean_returns,
     repair_tail,
     trading_costs,
+    valid_prices,
 )
-from instgov_dagster.capital.auction.instance import AuctionInstance
+from instgov_dagster.capital.auction.instance import AuctionInstance, Tail
 from instgov_dagster.capital.auction.result import RESULT_SCHEMA, ShadowPrice
 from instgov_dagster.capital.auction.values import AdjustedValues
 from instgov_dagster.capital.cvar import book_losses, cvar, marginal_cvar, rising_cvar
@@ -21,6 +23,9 @@ from instgov_dagster.vocabulary.reason_table import Severity
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _BPS = 1e4
+
+_Kind = tuple[tuple[ReasonCode, ...], ReasonCode]
+_Layer = tuple[ReasonCode, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,11 +43,14 @@ class Prices:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Standing:
-    # How each bid stands: what it is worth above its price (J,), the next unit's shortfall below
-    # its price (J,), and the part of that price which scarce caps and CVaR limits make up (J,).
+    # How each bid stands, (J,) each: what it is worth above its price; the parts of the price of
+    # its next unit, which are the hurdle on current CVaR, what scarce caps and CVaR limits cost,
+    # and the cost of trading; and by how much its value falls short of that price.
     surplus: NDArray[np.float64]
-    shortfall: NDArray[np.float64]
+    tail: NDArray[np.float64]
     rent: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    shortfall: NDArray[np.float64]
 
 
 def no_prices(instance: AuctionInstance) -> Prices:
@@ -68,12 +76,12 @@ def price_bids(
     group_prices
         Shape ``(n_groups,)``.
     """
-    groups = np.where(np.isfinite(group_prices), np.maximum(group_prices, 0.0), 0.0)
-    charge = groups @ instance.membership
+    groups = valid_prices(group_prices)
+    charge = instance.membership.charges(groups)
     limits = []
     for raw, tail in zip(tail_weights, instance.tails, strict=True):
         share = repair_tail(raw, tail, confidence_level=instance.confidence_level)
-        charge = charge - (share @ tail.returns)[instance.symbol_of]
+        charge = charge - mean_returns(share, tail)[instance.symbol_of]
         limits.append(max(float(share.sum()) - tail.hurdle, 0.0))
     return Prices(groups=groups, limits=tuple(limits), charge=charge)
 
@@ -81,23 +89,32 @@ def price_bids(
 def _stand(instance: AuctionInstance, weights: NDArray[np.float64], prices: Prices) -> _Standing:
     owner, net = instance.symbol_of, instance.net(weights)
     costs = marginal_costs(instance, net)[owner]
-    tolerance = instance.policy.weight_quantum * max(int(np.count_nonzero(net)), 1)
-    rent = prices.groups @ instance.membership
-    price = costs + rent
+    rent = instance.membership.charges(prices.groups)
+    hurdles = np.zeros(owner.size)
     for tail, limit_price in zip(instance.tails, prices.limits, strict=True):
-        rising = rising_cvar(
-            tail.returns,
-            net,
-            confidence_level=instance.confidence_level,
-            tie_tolerance=tolerance,
-        )[owner]
+        if tail.hurdle <= 0.0 and limit_price <= 0.0:
+            continue
+        rising = _rising(instance, tail, net)[owner]
         rent = rent + limit_price * rising
-        price = price + (tail.hurdle + limit_price) * rising
+        hurdles = hurdles + tail.hurdle * rising
     return _Standing(
         surplus=instance.values - prices.charge - costs,
-        shortfall=np.maximum(price - instance.values, 0.0),
+        tail=hurdles,
         rent=rent,
+        cost=costs,
+        shortfall=np.maximum(costs + rent + hurdles - instance.values, 0.0),
     )
+
+
+def _rising(instance: AuctionInstance, tail: Tail, net: NDArray[np.float64]) -> NDArray[np.float64]:
+    # The CVaR of the next unit of each symbol; on an empty book that is the symbol's own.
+    level = instance.confidence_level
+    if not net.any():
+        measures = instance.scenarios.measures
+        own = next(measure for measure in measures if measure.returns is tail.returns)
+        return own.standalone_cvar(level)
+    tolerance = instance.policy.weight_quantum * max(int(np.count_nonzero(net)), 1)
+    return rising_cvar(tail.returns, net, confidence_level=level, tie_tolerance=tolerance)
 
 
 def shadow_prices(
@@ -107,9 +124,10 @@ def shadow_prices(
     least = instance.policy.price_tolerance
     net = instance.net(weights)
     found = []
+    totals = instance.membership.sums(weights)
     for g, group in enumerate(instance.groups):
         if prices.groups[g] > least:
-            slack = float(instance.group_caps[g] - weights[instance.membership[g]].sum())
+            slack = float(instance.group_caps[g] - totals[g])
             found.append(
                 ShadowPrice(
                     code=group.code, key=group.key, price=float(prices.groups[g]), slack=slack
@@ -133,10 +151,43 @@ def shadow_prices(
 def _forced(instance: AuctionInstance) -> NDArray[np.bool_]:
     # Bids whose own cap, or a cap they share in, is below what is held.
     tolerance = instance.policy.feasibility_tolerance
-    gross = instance.membership.astype(np.float64) @ instance.held
+    gross = instance.membership.sums(instance.held)
     over = gross > instance.group_caps + tolerance
     forced: NDArray[np.bool_] = instance.held > instance.caps + tolerance
-    return forced | instance.membership[over].any(axis=0)
+    return forced | instance.membership.touched(over)
+
+
+def _layers(
+    instance: AuctionInstance,
+    weights: NDArray[np.float64],
+    prices: Prices,
+    values: AdjustedValues,
+    standing: _Standing,
+) -> tuple[list[_Layer], list[_Layer], list[NDArray[np.bool_]]]:
+    # The codes of all bids, one layer a code: before the blocks, after them, and at the caps.
+    policy, is_in = instance.policy, weights > 0.0
+    is_free = ~_is_blocked(instance)
+    is_sold = (weights < instance.held) & _forced(instance)
+    has_value = values.mu_hat > 0.0
+    # A loser names the scarce caps only where, were they free, it would have won.
+    names_caps = is_in | (is_free & (standing.shortfall <= standing.rent))
+    after = [
+        (ReasonCode.MU_NOT_POSITIVE, ~has_value),
+        (ReasonCode.PRICED_OUT, has_value & (weights == 0.0) & is_free),
+    ]
+    is_priced = prices.groups > policy.price_tolerance
+    for code in dict.fromkeys(group.code for group in instance.groups):
+        of_code = np.array([group.code is code for group in instance.groups], dtype=np.bool_)
+        after.append((code, instance.membership.touched(is_priced & of_code) & names_caps))
+    is_tail_priced = any(price > policy.price_tolerance for price in prices.limits)
+    after.append((ReasonCode.CVAR_LIMIT_BINDS, names_caps & is_tail_priced))
+    net = instance.net(weights)
+    bought = net - instance.net_held
+    at_limit = (bought >= instance.buy_limits - policy.weight_quantum) & (bought > 0.0)
+    grows = at_limit[instance.symbol_of] & (weights > instance.held)
+    at_cap = (weights >= instance.caps - policy.weight_quantum) & is_in
+    first = [(ReasonCode.ALLOCATED, is_in), (ReasonCode.FORCED_SELL, is_sold)]
+    return first, after, [at_cap, grows]
 
 
 def _reasons(
@@ -145,49 +196,59 @@ def _reasons(
     prices: Prices,
     values: AdjustedValues,
     standing: _Standing,
-) -> list[list[ReasonCode]]:
-    policy = instance.policy
-    at_cap = weights >= instance.caps - policy.weight_quantum
-    bought = instance.net(weights) - instance.net(instance.held)
-    at_limit = (bought >= instance.buy_limits - policy.weight_quantum) & (bought > 0.0)
-    is_priced = prices.groups > policy.price_tolerance
-    is_tail_priced = any(price > policy.price_tolerance for price in prices.limits)
-    forced = _forced(instance)
-    out = []
-    for j, block in enumerate(instance.block_codes):
-        codes = [ReasonCode.ALLOCATED] if weights[j] > 0.0 else []
-        if weights[j] < instance.held[j] and forced[j]:
-            codes.append(ReasonCode.FORCED_SELL)
+) -> pl.Series:
+    # Bids with the same flags, blocks and caps have the same codes: each kind is written once.
+    first, after, last = _layers(instance, weights, prices, values, standing)
+    known: dict[_Kind, int] = {}
+    kinds = zip(instance.block_codes, instance.cap_codes, strict=True)
+    place = [known.setdefault(kind, len(known)) for kind in kinds]
+    bought: dict[ReasonCode, int] = {}
+    of_buy = np.array([bought.setdefault(code, len(bought)) for code in instance.buy_codes])
+    flags = [*(is_set for _, is_set in (*first, *after)), *last]
+    key = np.array(place, dtype=np.int64) * max(len(bought), 1)
+    key += of_buy[instance.symbol_of] if key.size else 0
+    for is_set in flags:
+        key = 2 * key + is_set
+    _, example, which = np.unique(key, return_index=True, return_inverse=True)
+    listed = list(known)
+    rows = []
+    for j in example.tolist():
+        block, cap_code = listed[place[j]]
+        buy_code = instance.buy_codes[instance.symbol_of[j]]
+        codes = [code for code, is_set in first if is_set[j]]
         codes += block
-        if values.mu_hat[j] <= 0.0:
-            codes.append(ReasonCode.MU_NOT_POSITIVE)
-        elif weights[j] == 0.0 and not block:
-            codes.append(ReasonCode.PRICED_OUT)
-        # A loser names the scarce caps only where, were they free, it would have won.
-        if weights[j] > 0.0 or (not block and standing.shortfall[j] <= standing.rent[j]):
-            touched = np.flatnonzero(is_priced & instance.membership[:, j])
-            codes += [instance.groups[g].code for g in touched.tolist()]
-            codes += [ReasonCode.CVAR_LIMIT_BINDS] * is_tail_priced
-        if at_cap[j] and weights[j] > 0.0:
-            codes.append(instance.cap_codes[j])
-        if at_limit[instance.symbol_of[j]] and weights[j] > instance.held[j]:
-            codes.append(instance.buy_codes[instance.symbol_of[j]])
-        out.append(list(dict.fromkeys(codes)))
-    return out
+        codes += [code for code, is_set in after if is_set[j]]
+        codes += [cap_code] * bool(last[0][j]) + [buy_code] * bool(last[1][j])
+        rows.append([code.value for code in dict.fromkeys(codes)])
+    return pl.Series(rows, dtype=pl.List(pl.String))[which]
 
 
-def _verdict(
-    weight: float, held: float, tolerance: float, block: tuple[ReasonCode, ...]
-) -> AuctionDecision:
-    if _veto_of(block) is not None:
-        return AuctionDecision.VETOED
-    if weight < held - tolerance:
-        return AuctionDecision.REDUCE
-    if weight > held + tolerance:
-        return AuctionDecision.GRANT
-    if weight > 0.0:
-        return AuctionDecision.HOLD
-    return AuctionDecision.BLOCKED if block else AuctionDecision.LOSE
+def _verdicts(instance: AuctionInstance, weights: NDArray[np.float64]) -> list[str]:
+    tolerance = instance.policy.feasibility_tolerance
+    is_vetoed = np.array([veto is not None for veto in _vetoes(instance)], dtype=np.bool_)
+    ladder = (
+        (is_vetoed, AuctionDecision.VETOED),
+        (weights < instance.held - tolerance, AuctionDecision.REDUCE),
+        (weights > instance.held + tolerance, AuctionDecision.GRANT),
+        (weights > 0.0, AuctionDecision.HOLD),
+        (_is_blocked(instance), AuctionDecision.BLOCKED),
+    )
+    found = np.full(weights.size, AuctionDecision.LOSE.value, dtype=object)
+    for holds, decision in reversed(ladder):
+        found[holds] = decision.value
+    verdicts: list[str] = found.tolist()
+    return verdicts
+
+
+def _is_blocked(instance: AuctionInstance) -> NDArray[np.bool_]:
+    codes = instance.block_codes
+    return np.fromiter(map(bool, codes), dtype=np.bool_, count=len(codes))
+
+
+def _vetoes(instance: AuctionInstance) -> list[ReasonCode | None]:
+    # The veto among each bid's codes; blocks are few, bids are many.
+    known = {block: _veto_of(block) for block in set(instance.block_codes)}
+    return [known[block] for block in instance.block_codes]
 
 
 def _veto_of(block: tuple[ReasonCode, ...]) -> ReasonCode | None:
@@ -198,9 +259,9 @@ def _known(
     instance: AuctionInstance, values: AdjustedValues, weights: NDArray[np.float64]
 ) -> dict[str, Any]:
     # The columns that need no solved auction and no measured risk.
-    vetoes = [_veto_of(block) for block in instance.block_codes]
+    vetoes = _vetoes(instance)
     return {
-        "symbol": [instance.symbols[i] for i in instance.symbol_of.tolist()],
+        "symbol": pl.Series(instance.symbols, dtype=pl.String)[instance.symbol_of],
         "strategy_id": list(instance.strategies),
         "allocated": weights > 0.0,
         "weight": weights,
@@ -231,25 +292,24 @@ def refuse_bids(
         Why the auction was refused, at least one.
     """
     n = len(instance.bid_ids)
-    tolerance = instance.policy.feasibility_tolerance
-    order = sorted(range(n), key=lambda j: (-values.mu_hat[j], instance.bid_ids[j]))
-    rank = np.empty(n, dtype=np.int64)
-    rank[order] = np.arange(1, n + 1)
+    none = np.zeros(n)
+    rank = _ranked(instance, np.zeros(n, dtype=np.bool_), values.mu_hat)
     columns = {
         **_known(instance, values, instance.held),
         "rank": rank,
-        "decision": [
-            _verdict(held, held, tolerance, block).value
-            for held, block in zip(instance.held, instance.block_codes, strict=True)
-        ],
+        "decision": _verdicts(instance, instance.held),
         "reason_codes": [
             [code.value for code in dict.fromkeys([*codes, *block])]
             for block in instance.block_codes
         ],
-        "cvar_contribution": np.zeros(n),
-        "liquidity_cost": np.zeros(n),
-        "priced_out_bps": np.zeros(n),
+        "cvar_contribution": none,
+        "liquidity_cost": none,
+        "priced_out_bps": none,
         "cap_weight": np.where(np.isfinite(instance.caps), instance.caps, 0.0),
+        "cap_headroom": none,
+        "tail_charge_bps": none,
+        "cap_charge_bps": none,
+        "cost_charge_bps": none,
     }
     return pl.DataFrame(columns, schema=RESULT_SCHEMA)
 
@@ -284,31 +344,46 @@ def explain_bids(
     standing = _stand(instance, weights, prices)
     is_in = weights > 0.0
     merit = np.where(is_in, standing.surplus, -standing.shortfall)
-    order = sorted(
-        range(weights.size), key=lambda j: (not is_in[j], -merit[j], instance.bid_ids[j])
-    )
-    rank = np.empty(weights.size, dtype=np.int64)
-    rank[order] = np.arange(1, weights.size + 1)
     marginal = marginal_cvar(
         instance.scenarios.current.returns, net, confidence_level=instance.confidence_level
     )
     change = np.abs(weights - instance.held)
     total = instance.net(change)[owner]
     part = np.divide(change, total, out=np.zeros_like(change), where=total > 0.0)
-    tolerance = instance.policy.feasibility_tolerance
-    reasons = _reasons(instance, weights, prices, values, standing)
-    lost = (weights == 0.0) & np.array([not block for block in instance.block_codes], dtype=bool)
+    lost = (weights == 0.0) & ~_is_blocked(instance)
     columns = {
         **_known(instance, values, weights),
-        "rank": rank,
-        "decision": [
-            _verdict(weights[j], instance.held[j], tolerance, instance.block_codes[j]).value
-            for j in range(weights.size)
-        ],
-        "reason_codes": [[code.value for code in row] for row in reasons],
+        "rank": _ranked(instance, is_in, merit),
+        "decision": _verdicts(instance, weights),
+        "reason_codes": _reasons(instance, weights, prices, values, standing),
         "cvar_contribution": weights * marginal[owner],
         "liquidity_cost": trading_costs(instance, net)[owner] * part,
         "priced_out_bps": np.where(lost, standing.shortfall, 0.0) * _BPS,
         "cap_weight": instance.caps,
+        "cap_headroom": _headroom(instance, weights),
+        "tail_charge_bps": standing.tail * _BPS,
+        "cap_charge_bps": standing.rent * _BPS,
+        "cost_charge_bps": standing.cost * _BPS,
     }
     return pl.DataFrame(columns, schema=RESULT_SCHEMA)
+
+
+def _ranked(
+    instance: AuctionInstance, is_in: NDArray[np.bool_], merit: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    # Those with capital first, then by merit, equals by identity.
+    ids = instance.bid_ids
+    identity = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
+    order = identity[np.lexsort((-merit[identity], ~is_in[identity]))]
+    rank = np.empty(len(ids), dtype=np.int64)
+    rank[order] = np.arange(1, len(ids) + 1)
+    return rank
+
+
+def _headroom(instance: AuctionInstance, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    # The least that is left of a bid's own cap and of every cap it shares in, (J,).
+    pairs = instance.membership
+    left = np.maximum(instance.caps - weights, 0.0)
+    slack = np.maximum(instance.group_caps - pairs.sums(weights), 0.0)
+    np.minimum.at(left, pairs.bid_of, slack[pairs.group_of])
+    return left

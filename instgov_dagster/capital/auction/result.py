@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from instgov_dagster.capital.auction.instance import AuctionInstance, chord_grid
 from instgov_dagster.vocabulary.capital import (
     AuctionDecision,
     AuctionStatus,
@@ -19,7 +20,10 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 #: The fields of one output, which are columns of the frame.
 OUTPUT_FIELDS: Final = tuple(field.name for field in fields(CapitalAuctionOutput))
 
-#: What the frame holds beside the outputs' fields.
+#: What the frame holds beside the outputs' fields. The numbers beside a bid's codes: the price of
+#: its next unit in basis points, split into tail, scarce caps and trading costs, `priced_out_bps`
+#: by which its value fell short of that price, its own cap, and the least that is left of any cap
+#: it stands under.
 RESULT_SCHEMA: Final = pl.Schema(
     {
         "symbol": pl.String(),
@@ -44,10 +48,48 @@ RESULT_SCHEMA: Final = pl.Schema(
         "veto_reason": pl.String(),
         "priced_out_bps": pl.Float64(),
         "cap_weight": pl.Float64(),
+        "cap_headroom": pl.Float64(),
+        "tail_charge_bps": pl.Float64(),
+        "cap_charge_bps": pl.Float64(),
+        "cost_charge_bps": pl.Float64(),
     }
 )
 
 _HEADER: Final = "auction"
+
+_SYMBOL_NUMBERS: Final = (
+    "half_spread", "impact", "traded", "reach", "buy_limits", "sell_limits",
+)  # fmt: skip
+
+_TEXTS: Final = pl.List(pl.String())
+_NUMBERS: Final = pl.List(pl.Float64())
+_PLACES: Final = pl.List(pl.Int64())
+
+#: The columns of the table auction_certificate, one row an auction.
+CERTIFICATE_SCHEMA: Final = pl.Schema(
+    {
+        **dict.fromkeys(("status", "message"), pl.String()),
+        "reason_codes": _TEXTS,
+        **dict.fromkeys(
+            ("hurdle", "confidence_level", "lambda_star", "objective", "upper_bound", "gap",
+             "rounding", "forced_sale_penalty"), pl.Float64()
+        ),
+        "chord_ends": _NUMBERS,
+        "symbols": _TEXTS,
+        "scenario_columns": _PLACES,
+        **dict.fromkeys(_SYMBOL_NUMBERS, _NUMBERS),
+        "bid_ids": _TEXTS,
+        "bid_symbols": _PLACES,
+        **dict.fromkeys(("bid_values", "held", "caps", "weights"), _NUMBERS),
+        **dict.fromkeys(("group_codes", "group_keys"), _TEXTS),
+        **dict.fromkeys(("group_caps", "group_prices"), _NUMBERS),
+        **dict.fromkeys(("member_groups", "member_bids"), _PLACES),
+        "tail_measures": _TEXTS,
+        **dict.fromkeys(("tail_limits", "tail_hurdles"), _NUMBERS),
+        **dict.fromkeys(("tail_places", "tail_scenarios"), _PLACES),
+        "tail_weights": _NUMBERS,
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +112,14 @@ class Certificate:
 
     ``tails`` holds, for each scenario matrix, pairs of scenario number and tail weight;
     ``group_prices`` pairs of group number and price. ``objective`` is the value of the weights,
-    ``upper_bound`` what no feasible weights exceed, ``gap`` the difference.
+    ``upper_bound`` what no feasible weights exceed, ``gap`` the difference, of which
+    ``rounding`` was made by rounding the weights to their quantum.
     """
 
     objective: float
     upper_bound: float
     gap: float
+    rounding: float
     tails: tuple[tuple[tuple[int, float], ...], ...]
     group_prices: tuple[tuple[int, float], ...]
 
@@ -227,6 +271,7 @@ class AuctionResult:
                 "objective": proof.objective,
                 "upper_bound": proof.upper_bound,
                 "gap": proof.gap,
+                "rounding": proof.rounding,
                 "tails": proof.tails,
                 "group_prices": proof.group_prices,
             },
@@ -262,8 +307,79 @@ class AuctionResult:
                 objective=proof["objective"],
                 upper_bound=proof["upper_bound"],
                 gap=proof["gap"],
+                rounding=proof["rounding"],
                 tails=tuple(tuple((s, q) for s, q in tail) for tail in proof["tails"]),
                 group_prices=tuple((g, y) for g, y in proof["group_prices"]),
             ),
             bids=frame.select(RESULT_SCHEMA.names()).cast(RESULT_SCHEMA),
         )
+
+
+def certificate_frame(
+    instance: AuctionInstance, result: AuctionResult, *, scenario_symbols: tuple[str, ...]
+) -> pl.DataFrame:
+    """Lay out an auction with its proof as one row, so that anyone can prove it again.
+
+    Parameters
+    ----------
+    scenario_symbols
+        The columns of the scenarios as they are stored, among which the auction's symbols are.
+
+    Returns
+    -------
+    One row: scalars, and lists over symbols, bids, groups, memberships and tail weights. Where
+    the auction has no certificate its numbers are null and its prices zero.
+    """
+    place = {symbol: i for i, symbol in enumerate(scenario_symbols)}
+    measures = instance.scenarios.measures
+    names = [next(m.name for m in measures if m.returns is t.returns) for t in instance.tails]
+    columns: dict[str, Any] = {
+        "status": result.status.value,
+        "message": result.message,
+        "reason_codes": [code.value for code in result.reason_codes],
+        "hurdle": instance.hurdle,
+        "confidence_level": instance.confidence_level,
+        "lambda_star": result.lambda_star,
+        "forced_sale_penalty": instance.policy.forced_sale_penalty,
+        "chord_ends": chord_grid(instance.policy).tolist(),
+        "symbols": list(instance.symbols),
+        "scenario_columns": [place[symbol] for symbol in instance.symbols],
+        **{name: getattr(instance, name).tolist() for name in _SYMBOL_NUMBERS},
+        "bid_ids": list(instance.bid_ids),
+        "bid_symbols": instance.symbol_of.tolist(),
+        "bid_values": instance.values.tolist(),
+        "held": instance.held.tolist(),
+        "caps": instance.caps.tolist(),
+        "weights": result.weights.tolist(),
+        "group_codes": [group.code.value for group in instance.groups],
+        "group_keys": [group.key for group in instance.groups],
+        "group_caps": instance.group_caps.tolist(),
+        "member_groups": instance.membership.group_of.tolist(),
+        "member_bids": instance.membership.bid_of.tolist(),
+        "tail_measures": [name.value for name in names],
+        "tail_limits": [tail.limit for tail in instance.tails],
+        "tail_hurdles": [tail.hurdle for tail in instance.tails],
+        **_proof_columns(instance, result.certificate),
+    }
+    return pl.DataFrame({name: [columns[name]] for name in CERTIFICATE_SCHEMA}, CERTIFICATE_SCHEMA)
+
+
+def _proof_columns(instance: AuctionInstance, proof: Certificate | None) -> dict[str, Any]:
+    prices = np.zeros(len(instance.groups))
+    for group, price in proof.group_prices if proof else ():
+        prices[group] = price
+    weights = [
+        (place, scenario, weight)
+        for place, tail in enumerate(proof.tails if proof else ())
+        for scenario, weight in tail
+    ]
+    return {
+        "objective": proof.objective if proof else None,
+        "upper_bound": proof.upper_bound if proof else None,
+        "gap": proof.gap if proof else None,
+        "rounding": proof.rounding if proof else None,
+        "group_prices": prices.tolist(),
+        "tail_places": [place for place, _, _ in weights],
+        "tail_scenarios": [scenario for _, scenario, _ in weights],
+        "tail_weights": [weight for _, _, weight in weights],
+    }

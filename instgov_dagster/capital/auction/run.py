@@ -10,7 +10,9 @@ from instgov_dagster.capital.auction.certificate import (
     check_weights,
     objective_value,
     repair_tail,
+    scale_into_limits,
     upper_bound,
+    valid_prices,
 )
 from instgov_dagster.capital.auction.explain import (
     Prices,
@@ -29,7 +31,6 @@ from instgov_dagster.capital.auction.instance import (
 from instgov_dagster.capital.auction.result import AuctionResult, Certificate
 from instgov_dagster.capital.auction.solver import AuctionSolution, AuctionSolver
 from instgov_dagster.capital.auction.values import AdjustedValues
-from instgov_dagster.capital.cvar import book_losses, cvar
 from instgov_dagster.vocabulary.capital import AuctionStatus
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -101,16 +102,67 @@ def run_auction(
 def quantise_weights(
     instance: AuctionInstance, weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Round weights down to the quantum; a bid that does not trade keeps its weight bit by bit.
+    """Round weights to the quantum; a bid at its cap or that does not trade stays bit by bit.
 
-    Rounding down never breaks a cap. What is within a thousandth below a step is on the step, so
-    that two solves of one instance agree.
+    Weights are rounded down, which never breaks a cap; where that leaves steps of a full group
+    unused, the bids that lost most get a step back. What is within a thousandth below a step is on
+    the step, so that two solves of one instance agree.
     """
     policy = instance.policy
     steps = round(1.0 / policy.weight_quantum)
-    floored = np.floor(np.maximum(weights, 0.0) * steps + policy.quantum_slack) / steps
+    scaled = np.maximum(weights, 0.0) * steps
+    floored = np.floor(scaled + policy.quantum_slack)
+    lost = np.round((scaled - floored) / policy.quantum_slack)
+    is_full = np.abs(weights - instance.caps) <= policy.feasibility_tolerance
     is_kept = np.abs(weights - instance.held) <= policy.feasibility_tolerance
-    rounded: NDArray[np.float64] = np.where(is_kept, instance.held, floored)
+    rounded = np.where(is_kept, instance.held, np.where(is_full, instance.caps, floored / steps))
+    lost[is_full | is_kept] = 0.0
+    return _give_back(instance, weights, _sell_no_more(instance, weights, rounded), lost)
+
+
+def _sell_no_more(
+    instance: AuctionInstance, exact: NDArray[np.float64], rounded: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # Rounding down must not sell what the volume limit keeps, at a penalty: where a symbol sells
+    # all it may, its largest bid takes what the others leave of the rest.
+    least = instance.net_held - instance.sell_limits
+    step = instance.policy.weight_quantum
+    is_at_limit = np.abs(instance.net(exact) - least) <= step * instance.policy.quantum_slack
+    for i in np.flatnonzero(is_at_limit & (least > 0.0)).tolist():
+        bids = np.flatnonzero(instance.symbol_of == i)
+        j = int(max(bids.tolist(), key=lambda j: (rounded[j], instance.bid_ids[j])))
+        others = math.fsum(rounded[k] for k in bids.tolist() if k != j)
+        wanted = min(float(least[i]) - others, instance.caps[j])
+        above = instance.membership.groups_of(np.array([j]))[j]
+        slack = instance.group_caps - instance.membership.sums(rounded)
+        if wanted - rounded[j] <= slack[above].min(initial=np.inf):
+            rounded[j] = wanted
+    return rounded
+
+
+def _give_back(
+    instance: AuctionInstance,
+    exact: NDArray[np.float64],
+    rounded: NDArray[np.float64],
+    lost: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    # Largest remainders (Hamilton): one step each, while every cap above the bid has room for it.
+    pairs, step = instance.membership, instance.policy.weight_quantum
+    slack = instance.group_caps - pairs.sums(rounded)
+    was_full = instance.group_caps - pairs.sums(exact) <= step * instance.policy.quantum_slack
+    wanting = np.flatnonzero(pairs.touched(was_full) & (lost > 0.0))
+    if not wanting.size:
+        return rounded
+    tolerance = instance.policy.feasibility_tolerance
+    room = instance.buy_limits - instance.net(rounded) + instance.net_held
+    groups_of = pairs.groups_of(wanting)
+    for j in sorted(wanting.tolist(), key=lambda j: (-lost[j], instance.bid_ids[j])):
+        i, above = instance.symbol_of[j], groups_of[j]
+        least = min(float(slack[above].min()), room[i], instance.caps[j] - rounded[j])
+        if least >= step - tolerance:
+            rounded[j] = round((rounded[j] + step) / step) * step
+            slack[above] -= step
+            room[i] -= step
     return rounded
 
 
@@ -127,17 +179,18 @@ def _accept(instance: AuctionInstance, solution: AuctionSolution) -> _Answer | N
     weights = quantise_weights(instance, solution.weights)
     if check_weights(instance, weights):
         return None
-    proof = certify(instance, weights, solution.tail_weights, solution.group_prices)
+    duals = (solution.tail_weights, solution.group_prices)
+    proof = certify(instance, weights, *duals, exact=solution.weights)
     policy = instance.policy
     if not (math.isfinite(proof.gap) and abs(proof.gap) <= policy.suboptimal_gap):
         return None
-    is_optimal = abs(proof.gap) <= policy.gap_tolerance
+    is_optimal = abs(proof.gap - proof.rounding) <= policy.gap_tolerance
     status = AuctionStatus.OPTIMAL if is_optimal else AuctionStatus.CERTIFIED_SUBOPTIMAL
     star = solution.lambda_star
     return _Answer(
         status=status,
         weights=weights,
-        prices=price_bids(instance, solution.tail_weights, solution.group_prices),
+        prices=price_bids(instance, *duals),
         certificate=proof,
         lambda_star=star if math.isfinite(star) else None,
         message=solution.message,
@@ -150,6 +203,8 @@ def certify(
     weights: NDArray[np.float64],
     tail_weights: tuple[NDArray[np.float64], ...],
     group_prices: NDArray[np.float64],
+    *,
+    exact: NDArray[np.float64],
 ) -> Certificate:
     """Prove how good weights are: their value, and a bound no feasible weights exceed.
 
@@ -159,19 +214,22 @@ def certify(
         Shape ``(n_bids,)``.
     tail_weights, group_prices
         Any numbers; better ones prove more.
+    exact
+        The weights before they were rounded to the quantum, shape ``(n_bids,)``.
     """
     level = instance.confidence_level
     shares = [
         repair_tail(raw, tail, confidence_level=level)
         for raw, tail in zip(tail_weights, instance.tails, strict=True)
     ]
-    prices = np.where(np.isfinite(group_prices), np.maximum(group_prices, 0.0), 0.0)
+    prices = valid_prices(group_prices)
     value = objective_value(instance, weights)
     bound = upper_bound(instance, tuple(shares), prices)
     return Certificate(
         objective=value,
         upper_bound=bound,
         gap=bound - value,
+        rounding=objective_value(instance, exact) - value,
         tails=tuple(
             tuple((int(s), float(share[s])) for s in np.flatnonzero(share)) for share in shares
         ),
@@ -201,7 +259,7 @@ def recheck(instance: AuctionInstance, result: AuctionResult) -> float:
     prices = np.zeros(len(instance.groups))
     for group, price in result.certificate.group_prices:
         prices[group] = price
-    return certify(instance, result.weights, tuple(shares), prices).gap
+    return certify(instance, result.weights, tuple(shares), prices, exact=result.weights).gap
 
 
 def _fall_back(
@@ -237,21 +295,9 @@ def _no_trade(instance: AuctionInstance, message: str, codes: tuple[ReasonCode, 
 def _scale_into_limits(
     instance: AuctionInstance, previous: NDArray[np.float64]
 ) -> NDArray[np.float64] | None:
-    # One factor for all bids; CVaR and gross are both proportional to it.
     if not (np.isfinite(previous) & (previous >= 0.0)).all():
         return None
-    clipped = np.minimum(previous, instance.caps)
-    gross = instance.membership.astype(np.float64) @ clipped
-    ratios = np.divide(
-        instance.group_caps, gross, out=np.ones_like(gross), where=gross > instance.group_caps
-    )
-    factor = float(ratios.min(initial=1.0))
-    for tail in instance.tails:
-        losses = book_losses(tail.returns, instance.net(clipped))
-        value = cvar(losses, confidence_level=instance.confidence_level)
-        if value > tail.limit:
-            factor = min(factor, tail.limit / value)
-    return quantise_weights(instance, clipped * factor)
+    return quantise_weights(instance, scale_into_limits(instance, previous))
 
 
 def _conclude(instance: AuctionInstance, values: AdjustedValues, answer: _Answer) -> AuctionResult:

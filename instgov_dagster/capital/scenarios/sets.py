@@ -1,10 +1,11 @@
 """The scenarios of a night as values: one matrix a measure, one column a symbol."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -24,6 +25,8 @@ class ScenarioMeasure:
     multiplier: float
     reason_codes: tuple[ReasonCode, ...]
     proxies: tuple[str, ...] = ()
+    is_finite: bool = field(init=False)
+    _alone: dict[float, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.returns.ndim != 2 or self.end_dates.shape != (self.returns.shape[0],):
@@ -33,6 +36,24 @@ class ScenarioMeasure:
             )
         if not self.multiplier >= 1.0 or not np.isfinite(self.multiplier):
             raise ValueError(f"{self.name}.multiplier must be >= 1, was {self.multiplier!r}")
+        # Judged once a night, not once a second: from here on nobody may write the numbers.
+        self.returns.setflags(write=False)
+        object.__setattr__(self, "is_finite", bool(np.isfinite(self.returns).all()))
+
+    def standalone_cvar(self, confidence_level: float) -> NDArray[np.float64]:
+        """Give the CVaR of a unit of each symbol alone, shape ``(n_symbols,)``; kept once known.
+
+        NaN where a return of the symbol is not finite.
+        """
+        if confidence_level not in self._alone:
+            is_known = np.isfinite(self.returns.sum(axis=0)).tolist()
+            self._alone[confidence_level] = np.array(
+                [
+                    cvar(-self.returns[:, i], confidence_level=confidence_level) if ok else np.nan
+                    for i, ok in enumerate(is_known)
+                ]
+            )
+        return self._alone[confidence_level]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,6 +62,9 @@ class ScenarioSet:
 
     symbols: tuple[str, ...]
     measures: tuple[ScenarioMeasure, ...]
+    _cuts: dict[tuple[str, ...], "ScenarioSet"] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         names = [measure.name for measure in self.measures]
@@ -59,13 +83,21 @@ class ScenarioSet:
         return self.measures[0]
 
     def select(self, symbols: tuple[str, ...]) -> "ScenarioSet":
-        """Keep the columns of ``symbols``, in that order.
+        """Keep the columns of ``symbols``, in that order; the last cut is kept.
 
         Raises
         ------
         ValueError
             If a symbol has no scenarios: what cannot be measured cannot be held.
         """
+        if symbols == self.symbols:
+            return self
+        if symbols not in self._cuts:
+            self._cuts.clear()
+            self._cuts[symbols] = self._cut(symbols)
+        return self._cuts[symbols]
+
+    def _cut(self, symbols: tuple[str, ...]) -> "ScenarioSet":
         place = {symbol: i for i, symbol in enumerate(self.symbols)}
         missing = [symbol for symbol in symbols if symbol not in place]
         if missing:

@@ -1,6 +1,8 @@
-"""The jobs: the night, the live session, what follows a session; each in one process."""
+"""The jobs: the night, the live session, what follows it, the projection; one process each."""
 
 import dagster as dg
+
+from instgov_dagster.defs.automation.projection import rebuilt_projection
 
 #: Runs that carry this tag are limited by the instance: a leader and a warm standby.
 LIVE_SESSION_TAG = "instgov/live_session"
@@ -20,6 +22,7 @@ NIGHT_ASSETS = (
     "market_impact",
     "risk_forecasts",
     "auction_bids",
+    "auction_certificate",
     "capital_allocations",
     "risk_verdicts",
     "execution_plan",
@@ -27,7 +30,7 @@ NIGHT_ASSETS = (
     "published_snapshot",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
-AFTER_ASSETS = ("audit_chain",)
+AFTER_ASSETS = ("audit_chain", "reconciliation")
 
 nightly_ingestion = dg.define_asset_job(
     "nightly_ingestion",
@@ -48,5 +51,14 @@ after_session = dg.define_asset_job(
     "after_session",
     selection=dg.AssetSelection.assets(*AFTER_ASSETS),
     executor_def=dg.in_process_executor,
-    description="What follows a session: the chains are walked again against their anchors.",
+    description="What follows a session: chains against anchors, broker against journal.",
 )
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="The projection thrown away and made again from the journal, beside the old one.",
+)
+def rebuild_projection() -> None:
+    """Rebuild live.duckdb; a loop that runs meanwhile is not disturbed."""
+    rebuilt_projection()

@@ -1,8 +1,9 @@
-"""What one decision gave every bid, as rows of the table capital_allocations."""
+"""What one decision gave every bid, as rows of a table, and how its orders are named."""
 
 import polars as pl
 
 from instgov_dagster.loop.cycle import CycleDecision
+from instgov_dagster.vocabulary.capital import PlannedOrder
 
 
 def allocations_frame(decision: CycleDecision) -> pl.DataFrame:
@@ -29,3 +30,8 @@ def allocations_frame(decision: CycleDecision) -> pl.DataFrame:
         "vetoed",
         "veto_reason",
     )
+
+
+def order_name(cycle_id: str, planned: PlannedOrder) -> str:
+    """Name an order by its cycle, symbol, side and place in the plan."""
+    return f"{cycle_id}|{planned.symbol}|{planned.side.value}|{planned.sequence}"

@@ -7,11 +7,12 @@ import pyarrow as pa
 
 from instgov_dagster.adapters.account import OrderOutcome
 from instgov_dagster.adapters.journal import bundle_tables
+from instgov_dagster.capital.execution.costs import PREDICTED_COLUMNS
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import cause_to_dict
 from instgov_dagster.loop.book import Book, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
-from instgov_dagster.loop.decision.rows import allocations_frame
+from instgov_dagster.loop.decision.rows import allocations_frame, order_name
 from instgov_dagster.vocabulary.audit import Order
 
 CYCLE_KIND = "cycle"
@@ -33,6 +34,7 @@ _ORDER_SCHEMA = pa.schema(
         ("limit_price", _MONEY),
         ("status", pa.string()),
         ("reason_codes", pa.list_(pa.string())),
+        *((name, pa.float64()) for name in PREDICTED_COLUMNS),
     ]
 )
 _FILL_SCHEMA = pa.schema(
@@ -93,9 +95,22 @@ def _order_row(order: Order, status: str, reason_codes: Sequence[str]) -> dict[s
     }
 
 
-def orders_table(orders: Sequence[Order], reasons: Mapping[str, Sequence[str]]) -> pa.Table:
-    """Lay out the orders a cycle means to send, before any of them is sent."""
-    rows = [_order_row(o, PLANNED, reasons[o.client_order_id]) for o in orders]
+def orders_table(
+    decision: CycleDecision, orders: Sequence[Order], reasons: Mapping[str, Sequence[str]]
+) -> pa.Table:
+    """Lay out the orders a cycle means to send, before any is sent, with what each should cost."""
+    mids = dict(zip(decision.quotes.symbols, decision.quotes.mid().tolist(), strict=True))
+    impacts = {order_name(decision.cycle_id, order): order.impact for order in decision.orders}
+    rows = []
+    for order in orders:
+        impact = impacts[order.client_order_id]
+        row = _order_row(order, PLANNED, reasons[order.client_order_id])
+        row["decision_mid"] = mids[order.symbol]
+        row["temporary_impact_bps"] = impact.temporary_impact_bps
+        row["permanent_impact_bps"] = impact.permanent_impact_bps
+        row["spread_cost_bps"] = impact.spread_cost_bps
+        row["total_cost_bps"] = impact.total_cost_bps
+        rows.append(row)
     return pa.Table.from_pylist(rows, schema=_ORDER_SCHEMA)
 
 
@@ -107,7 +122,7 @@ def cycle_tables(
         {
             "governance_decisions": decisions_to_frame(decision.decisions).to_arrow(),
             "capital_allocations": allocations_frame(decision).to_arrow(),
-            "orders": orders_table(orders, reasons),
+            "orders": orders_table(decision, orders, reasons),
             "quotes": quotes_table(decision),
         }
     )
@@ -125,6 +140,8 @@ def cycle_meta(decision: CycleDecision, book: Book, **facts: Any) -> dict[str, A
         "inputs_hash": decision.inputs_hash,
         "is_late": decision.told.is_late,
         "is_stale": decision.told.is_stale,
+        "is_cold": decision.told.is_cold,
+        "has_target": not decision.found.is_scaled,
         "state": decision.told.system.name.value,
         "causes": [cause_to_dict(cause) for cause in decision.told.system.causes],
         "nav_usd": decision.valued.nav_usd,

@@ -4,9 +4,9 @@ from decimal import ROUND_DOWN, Decimal
 
 import numpy as np
 
-from instgov_dagster.loop.book import QUANTUM, Book, BookChange
+from instgov_dagster.loop.book import QUANTUM, Book, BookChange, Shares
 from instgov_dagster.loop.cycle import CycleDecision
-from instgov_dagster.loop.live.router import Shares
+from instgov_dagster.loop.decision.rows import order_name
 from instgov_dagster.vocabulary.audit import Order, OrderSide, to_money
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -57,7 +57,7 @@ def plan_to_orders(
     for planned in decision.orders:
         if planned.release_after_seconds > 0.0:
             continue
-        name = f"{decision.cycle_id}|{planned.symbol}|{planned.side.value}|{planned.sequence}"
+        name = order_name(decision.cycle_id, planned)
         orders.append(
             Order(
                 client_order_id=name,

@@ -7,14 +7,31 @@ from typing import Any
 
 import numpy as np
 
+from instgov_dagster.adapters.journal import TornTail
 from instgov_dagster.governance.state.rows import cause_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
+from instgov_dagster.loop.live.settling.invariants import Invariant
 from instgov_dagster.vocabulary.governance import SystemState
+from instgov_dagster.vocabulary.reasons import ReasonCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionReport:
-    """One session in numbers; money in USD, weights and CVaR fractions of net asset value."""
+    """One session in numbers; money in USD, weights and CVaR fractions of net asset value.
+
+    Attributes
+    ----------
+    reason_codes
+        What befell the session itself: how it began, what it found, why it ended.
+    torn
+        The part of a frame that a killed writer left and that was cut off; None where none was.
+    recovered
+        Orders of an earlier session whose end was learned from the broker.
+    reconciliation
+        Broker and journal compared before the first cycle, one row an invariant.
+    ended_by
+        The signal that asked for the end; None where the last cycle was reached.
+    """
 
     session_id: str
     run_id: str
@@ -36,6 +53,14 @@ class SessionReport:
     chain_head: str
     frames: int
     snapshot_id: str
+    first_cycle: int
+    told_hash: str | None
+    started_hash: str
+    reason_codes: tuple[str, ...]
+    recovered: int
+    torn: Mapping[str, Any] | None = None
+    reconciliation: tuple[Mapping[str, Any], ...] = ()
+    ended_by: str | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,6 +90,34 @@ class Tally:
     milliseconds: list[float] = field(default_factory=list)
     measures: dict[str, float] = field(default_factory=dict)
     last: CycleDecision | None = None
+    recovered: int = 0
+    invariants: tuple[Invariant, ...] = ()
+    codes: list[str] = field(default_factory=list)
+    torn: dict[str, Any] | None = None
+
+    def begin(self, torn: TornTail | None) -> dict[str, Any]:
+        """Say with what the session begins: its codes, a tail that was cut, what was compared."""
+        self.codes = [ReasonCode.SESSION_STARTED.value]
+        if torn is not None:
+            self.codes.append(ReasonCode.TORN_TAIL_CUT.value)
+            names = ("segment", "offset", "bytes", "sha256")
+            self.torn = {name: getattr(torn, name) for name in names}
+        if self.recovered:
+            self.codes.append(ReasonCode.ORDER_RECOVERED.value)
+        return {
+            "reason_codes": list(self.codes),
+            "torn": self.torn,
+            "recovered_orders": self.recovered,
+            "reconciliation": [row.to_dict() for row in self.invariants],
+        }
+
+    def end(self, ended_by: str | None) -> dict[str, Any]:
+        """Say how the session ends: its codes, and the signal that asked for it."""
+        ends = [ReasonCode.SESSION_ENDED.value]
+        if ended_by is not None:
+            ends.append(ReasonCode.SESSION_STOP_REQUESTED.value)
+        self.codes += ends
+        return {"reason_codes": ends, "ended_by": ended_by}
 
     def count(self, decision: CycleDecision, *, n_orders: int) -> None:
         """Take one cycle's decisions into the counts."""
@@ -99,5 +152,9 @@ class Tally:
             cycle_ms_p50=self.percentile(50),
             cycle_ms_p99=self.percentile(99),
             measures=dict(sorted(self.measures.items())),
+            reason_codes=tuple(self.codes),
+            recovered=self.recovered,
+            torn=self.torn,
+            reconciliation=tuple(row.to_dict() for row in self.invariants),
             **facts,
         )

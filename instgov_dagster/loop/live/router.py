@@ -1,43 +1,31 @@
 """The only holder of a broker: approved orders in, outcomes and book changes out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.adapters.account import BrokerState, MarketView, OrderOutcome
+from instgov_dagster.adapters.account import Broker, CashEntry, MarketView, OrderOutcome
 from instgov_dagster.adapters.broker import PaperBroker
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.governance.proof import require_approved
-from instgov_dagster.loop.book import BookChange
-from instgov_dagster.loop.live.reconciliation import Account
+from instgov_dagster.loop.book import Book, Shares, fresh_book
+from instgov_dagster.loop.live.settling.answers import Routed, changes_of, entries_of, ledger_rows
+from instgov_dagster.loop.live.settling.invariants import Account
+from instgov_dagster.loop.live.settling.leftovers import (
+    find_unplanned,
+    settle,
+    shares_of_unplanned,
+)
+from instgov_dagster.loop.live.settling.told import Told
+from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.audit import ApprovedOrder
 from instgov_dagster.vocabulary.errors import SystemHalt
-
-Shares = tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Routed:
-    """What the broker answered in one go and what it did to the book.
-
-    ``halt`` is what broke off the sending; what was answered before it still counts.
-    """
-
-    outcomes: tuple[OrderOutcome, ...]
-    changes: tuple[BookChange, ...]
-    shares: Mapping[str, Shares]
-    ledger: tuple[dict[str, Any], ...]
-    halt: SystemHalt | None = None
-
-    @property
-    def n_fills(self) -> int:
-        """How many fills the answers hold."""
-        return sum(len(outcome.fills) for outcome in self.outcomes)
 
 
 class Router:
@@ -45,18 +33,74 @@ class Router:
 
     Parameters
     ----------
-    state
-        The account as the journal's fills tell it: the paper account opens with it.
+    broker
+        Whose word counts: it keeps a record of its own.
     key
         The session's secret, which governance mints approvals with.
+    told
+        Sequence of the last movement of cash that is journalled; -1 for none.
     """
 
-    def __init__(self, state: BrokerState, *, key: bytes) -> None:
-        self._broker = PaperBroker.from_state(state)
+    def __init__(self, broker: Broker, *, key: bytes, told: int = -1) -> None:
+        self._broker = broker
         self._key = key
         self._shares: dict[str, Shares] = {}
-        self._ledger_seen = 0
-        self._booked: dict[str, int] = {}
+        self._ledger_seen = told
+
+    @classmethod
+    @contextmanager
+    def opened(cls, platform: Platform, told: Told, *, key: bytes) -> Iterator[Self]:
+        """Hold the home's paper account; a new one begins with what the journal's book began with.
+
+        Parameters
+        ----------
+        told
+            What the journal says of the account.
+        """
+        cash = told.opening_cash_usd
+        if cash is None:
+            cash = fresh_book(platform.policy.nav_usd).cash_usd
+        broker = PaperBroker.open(platform.home.paper_account, opening_cash_usd=cash)
+        try:
+            yield cls(broker, key=key, told=told.last_entry)
+        finally:
+            broker.close()
+
+    def recover(self, told: Told, *, may_cancel: bool) -> Routed:
+        """Settle what an earlier leader left over, by what the broker says of it.
+
+        Parameters
+        ----------
+        told
+            What the journal says; left as it is.
+        may_cancel
+            Whether what rests may be withdrawn in the state the system is in.
+        """
+        self._shares |= {name: leftover.shares for name, leftover in told.leftovers.items()}
+        cancel = self._broker.cancel if may_cancel else None
+        outcomes = settle(told.leftovers, self._broker.outcome, cancel)
+        untold = self._broker.ledger(after=self._ledger_seen)
+        return self._collect(outcomes, entries_of(untold, outcomes))
+
+    def adopt(
+        self, told: Told, book: Book, *, strategies: Sequence[str], symbols: Collection[str]
+    ) -> Routed:
+        """Take over what the broker did for orders that no frame planned.
+
+        Raises
+        ------
+        SystemHalt
+            ``RECONCILIATION_UNRESOLVED`` if one of them moved what the book cannot hold.
+        """
+        names = self._broker.order_ids()
+        outcomes = find_unplanned(names, told.orders.keys(), self._broker.outcome)
+        for outcome in outcomes:
+            self._shares[outcome.order.client_order_id] = shares_of_unplanned(
+                outcome, book, strategies=strategies, symbols=symbols
+            )
+        entries = self._broker.ledger(after=told.last_entry)
+        unplanned = {outcome.order.client_order_id for outcome in outcomes}
+        return self._collect(outcomes, [e for e in entries if e.client_order_id in unplanned])
 
     def match(self, views: Mapping[str, MarketView]) -> Routed:
         """Try what rests against new quotes."""
@@ -101,47 +145,23 @@ class Router:
         """Give the broker's own word on cash and units held."""
         return Account(cash_usd=self._broker.cash_usd(), positions=dict(self._broker.positions()))
 
-    def _collect(self, outcomes: Sequence[OrderOutcome]) -> Routed:
-        changes = []
+    def _collect(
+        self, outcomes: Sequence[OrderOutcome], entries: Sequence[CashEntry] | None = None
+    ) -> Routed:
+        if entries is None:
+            entries = self._broker.ledger(after=self._ledger_seen)
+        self._ledger_seen = max([self._ledger_seen, *(entry.sequence for entry in entries)])
+        names = [outcome.order.client_order_id for outcome in outcomes]
+        shares = {name: self._shares[name] for name in names}
         for outcome in outcomes:
-            name = outcome.order.client_order_id
-            fresh = outcome.fills[self._booked.get(name, 0) :]
-            self._booked[name] = len(outcome.fills)
-            changes += [
-                BookChange(
-                    symbol=fill.symbol,
-                    quantity=fill.side.sign * fill.quantity,
-                    cash_usd=fill.cash_usd,
-                    shares=self._shares[name],
-                )
-                for fill in fresh
-            ]
-        entries = self._broker.ledger()
-        rows = tuple(
-            {
-                "cycle_id": _cycle_of(entry.client_order_id),
-                "sequence": entry.sequence,
-                "entry": entry.kind.value,
-                "symbol": entry.symbol or None,
-                "client_order_id": entry.client_order_id or None,
-                "amount_usd": entry.amount_usd,
-                "balance_usd": entry.balance_usd,
-            }
-            for entry in entries[self._ledger_seen :]
-        )
-        self._ledger_seen = len(entries)
+            if outcome.status.is_final:  # nothing more comes of it: a session is long
+                self._shares.pop(outcome.order.client_order_id, None)
         return Routed(
             outcomes=tuple(outcomes),
-            changes=tuple(changes),
-            shares={
-                o.order.client_order_id: self._shares[o.order.client_order_id] for o in outcomes
-            },
-            ledger=rows,
+            changes=changes_of(outcomes, shares),
+            shares=shares,
+            ledger=ledger_rows(entries),
         )
-
-
-def _cycle_of(client_order_id: str) -> str:
-    return client_order_id.split("|", 1)[0] if client_order_id else ""
 
 
 def market_views(

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from instgov_dagster.bars.quotes import Quotes
-from instgov_dagster.capital.auction.solver import CvxpySolver
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import state_from_frame
 from instgov_dagster.loop.book import book_from_frame
@@ -29,14 +29,19 @@ def night_quotes(snapshot: Snapshot, instant: datetime) -> Quotes:
     return Quotes(symbols=snapshot.symbols, bid=mid - reach, ask=mid + reach, observed_at=seen)
 
 
-def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
-    """Decide the night's cycle from its tables; the same tables give the same decision."""
-    snapshot = snapshot_from_tables(
+def night_snapshot(tables: Tables, context: NightContext) -> Snapshot:
+    """Give what the night knows, from its tables."""
+    return snapshot_from_tables(
         {name: tables[name] for name in SNAPSHOT_TABLES},
         snapshot_id=context.cycle_id,
         asof=context.asof,
         policy=context.policy,
     )
+
+
+def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
+    """Decide the night's cycle from its tables; the same tables give the same decision."""
+    snapshot = night_snapshot(tables, context)
     state = _state(snapshot, context, state_from_frame(tables["system_state"]))
     decision, _ = decide(
         snapshot,
@@ -44,7 +49,7 @@ def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
         book_from_frame(tables["portfolio"]),
         state,
         context.policy,
-        solver=CvxpySolver(),
+        solver=HotSolver(),
     )
     return decision
 

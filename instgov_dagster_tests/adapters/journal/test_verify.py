@@ -12,6 +12,7 @@ from instgov_dagster.adapters.journal import (
     append_anchor,
     list_chains,
     read_anchors,
+    read_anchors_from,
     read_frames,
     verify_chain,
 )
@@ -19,6 +20,7 @@ from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.journal.chains import (
     CHAIN,
+    bytes_read,
     open_chain,
     rows,
     segment,
@@ -172,6 +174,43 @@ def test_the_unfinished_line_of_a_killed_writer_is_no_anchor_and_is_cut(tmp_path
     assert read_anchors(tmp_path, CHAIN) == (anchor,)
     append_anchor(tmp_path, replace(anchor, sequence=3))
     assert [a.sequence for a in read_anchors(tmp_path, CHAIN)] == [2, 3]
+
+
+def test_a_line_torn_over_many_blocks_is_cut_and_nothing_before_it_is_read(
+    tmp_path: Path,
+) -> None:
+    anchor = write_chain(tmp_path / "journal", 2).anchor()
+    for _ in range(2):
+        append_anchor(tmp_path, anchor)
+    path = tmp_path / "loop.jsonl"
+    path.write_bytes(path.read_bytes() * 10_000)
+    size = path.stat().st_size
+    with path.open("ab") as stream:
+        stream.write(b"x" * 9000)
+    before = bytes_read()
+    append_anchor(tmp_path, replace(anchor, sequence=3))
+    assert bytes_read() - before < 20_000 < size / 100
+    assert path.stat().st_size == size + len(path.read_bytes().splitlines()[0]) + 1
+    torn = tmp_path / "alone" / "loop.jsonl"
+    torn.parent.mkdir()
+    torn.write_bytes(b"x" * 9000)
+    append_anchor(torn.parent, anchor)
+    assert read_anchors(torn.parent, CHAIN) == (anchor,)
+
+
+def test_a_reader_goes_on_after_the_anchors_it_has_read(tmp_path: Path) -> None:
+    anchor = write_chain(tmp_path / "journal", 2).anchor()
+    assert read_anchors_from(tmp_path, CHAIN, 0) == ((), 0)
+    append_anchor(tmp_path, anchor)
+    found, at = read_anchors_from(tmp_path, CHAIN, 0)
+    assert found == (anchor,)
+    with (tmp_path / "loop.jsonl").open("a") as stream:
+        stream.write('{"chain":"lo')
+    assert read_anchors_from(tmp_path, CHAIN, at) == ((), at)
+    append_anchor(tmp_path, replace(anchor, sequence=3))
+    assert [a.sequence for a in read_anchors_from(tmp_path, CHAIN, at)[0]] == [3]
+    with pytest.raises(SystemHalt, match="ANCHOR_MISMATCH"):
+        read_anchors_from(tmp_path, CHAIN, 10_000)
 
 
 @pytest.mark.parametrize("line", ["no json", "[]", '{"chain": "loop"}'])

@@ -18,11 +18,13 @@ from instgov_dagster.adapters.markets.quote_stream import (
     bridged_stream,
 )
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
+from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.vocabulary.bars import Universe, UniverseSymbol
 from instgov_dagster.vocabulary.errors import InputError
 
 DAY = date(2024, 12, 6)  # a Friday
 SPAN = SessionSpan(day=DAY, cycles=30, period_seconds=1.0, seed=5)
+DAY_SECONDS = 23_400
 
 
 def bar(symbol: str, *prices: float) -> dict[str, Any]:
@@ -41,14 +43,41 @@ def stream(*bars: dict[str, Any], span: SessionSpan = SPAN, **words: Any) -> Bri
     return bridged_stream(["SPY", "QQQ", "IWM"], frame, span, **(base | words))
 
 
-def test_the_first_quote_is_the_open_and_the_last_one_the_close() -> None:
+def test_the_first_quote_is_the_open_and_the_last_of_the_day_the_close() -> None:
     quotes = stream(bar("SPY", 601.0, 610.0, 598.0, 605.0))
-    first, last = quotes.quotes_at(0), quotes.quotes_at(29)
+    first, last = quotes.quotes_at(0), quotes.quotes_at(DAY_SECONDS)
     assert first.bid[0] == pytest.approx(601.0 * 0.9999)
     assert first.ask[0] == pytest.approx(601.0 * 1.0001)
     assert last.mid()[0] == pytest.approx(605.0)
-    assert quotes.quotes_at(500).mid()[0] == pytest.approx(605.0)
+    assert quotes.quotes_at(DAY_SECONDS - 1).mid()[0] != pytest.approx(605.0, abs=1e-6)
+    assert quotes.quotes_at(DAY_SECONDS + 500).mid()[0] == pytest.approx(605.0)
     assert (quotes.bar_low[0], quotes.bar_high[0]) == (598.0, 610.0)
+
+
+def test_an_early_close_is_the_end_of_the_day_s_path() -> None:
+    friday = SessionSpan(day=date(2024, 11, 29), cycles=1, seed=5)  # closes at 13:00 New York
+    quotes = stream(bar("SPY", 601.0, 610.0, 598.0, 605.0), span=friday)
+    assert quotes.quotes_at(12_600 - 60).mid()[0] != pytest.approx(605.0, abs=1e-6)
+    assert quotes.quotes_at(12_600).mid()[0] == pytest.approx(605.0)
+
+
+def test_a_second_session_goes_on_where_the_first_ended() -> None:
+    row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
+    whole = stream(row, span=SessionSpan(day=DAY, cycles=600, seed=5))
+    later = SessionSpan(day=DAY, cycles=300, seed=5, first_cycle=300)
+    assert later.numbers() == range(300, 600)
+    for cycle in later.numbers():
+        one, two = whole.quotes_at(cycle), stream(row, span=later).quotes_at(cycle)
+        assert whole.instant(cycle) == later.instant(cycle)
+        for name in ("bid", "ask", "observed_at"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_a_period_says_how_far_apart_the_cycles_stand_on_one_and_the_same_path() -> None:
+    row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
+    slow = stream(row, span=SessionSpan(day=DAY, cycles=10, seed=5, period_seconds=60.0))
+    for cycle in range(10):
+        assert slow.quotes_at(cycle).mid()[0] == stream(row).quotes_at(60 * cycle).mid()[0]
 
 
 def test_without_a_bar_the_last_close_stands_and_without_either_nothing_is_quoted() -> None:
@@ -94,7 +123,7 @@ def test_every_mid_lies_inside_the_bar_and_any_order_of_asking_sees_the_same(
 ) -> None:
     high = low * (1.0 + width)
     row = bar("SPY", low + at * (high - low), high, low, low + to * (high - low))
-    span = SessionSpan(day=DAY, cycles=cycles, seed=seed)
+    span = SessionSpan(day=DAY, cycles=cycles, seed=seed, period_seconds=300.0)
     one, two = stream(row, span=span), stream(row, span=span)
     forward = [one.quotes_at(k).mid()[0] for k in range(cycles)]
     backward = [two.quotes_at(k).mid()[0] for k in reversed(range(cycles))]
@@ -105,10 +134,19 @@ def test_every_mid_lies_inside_the_bar_and_any_order_of_asking_sees_the_same(
 
 def test_two_seeds_walk_two_paths_between_the_same_ends() -> None:
     row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
-    other = SessionSpan(day=DAY, cycles=30, seed=6)
-    mids = [stream(row, span=span).mids[:, 0] for span in (SPAN, other)]
-    assert not np.array_equal(mids[0], mids[1])
-    np.testing.assert_allclose(mids[0][[0, -1]], mids[1][[0, -1]])
+    one, two = (stream(row, span=SessionSpan(day=DAY, cycles=30, seed=s)) for s in (5, 6))
+    ends = {0, DAY_SECONDS}
+    for cycle in (0, 10, 7000, 15_000, DAY_SECONDS):
+        is_same = one.quotes_at(cycle).mid()[0] == two.quotes_at(cycle).mid()[0]
+        assert is_same == (cycle in ends)
+
+
+def test_a_symbol_s_quotes_do_not_depend_on_who_else_is_quoted() -> None:
+    row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
+    alone = stream(row)
+    beside = stream(bar("QQQ", 501.0, 510.0, 498.0, 505.0), row)
+    for cycle in (0, 900, 20_000):
+        assert alone.quotes_at(cycle).bid[0] == beside.quotes_at(cycle).bid[0]
 
 
 def test_a_day_delivered_twice_is_refused() -> None:
@@ -141,20 +179,28 @@ def test_the_files_market_quotes_the_folders_own_bar_of_the_day(tmp_path: Path) 
         ["SPY"], SPAN, last_closes={"SPY": 1.0}, half_spread_bps={"SPY": 0.0}
     )
     assert quotes.quotes_at(0).mid()[0] == 10.0
-    assert quotes.quotes_at(29).mid()[0] == 11.0
+    assert quotes.quotes_at(DAY_SECONDS).mid()[0] == 11.0
+    # Without a spread the folder's market is locked at every instant, which is normal.
+    for cycle in (0, 10_000):
+        seen = quotes.quotes_at(cycle)
+        now = np.datetime64(quotes.instant(cycle).replace(tzinfo=None), "us")
+        assert seen.bid[0] == seen.ask[0]
+        assert seen.valid_mask(now, 5.0).tolist() == [True]
+
+
+def odd(share: float) -> QuoteDefects:
+    return QuoteDefects(crossed=share, one_sided=share, stale=share, missing=share, locked=share)
 
 
 def simulated(share: float) -> SimulatedMarket:
     symbols = tuple(UniverseSymbol(symbol=f"S{i:03d}", sector="X") for i in range(20))
-    bad = QuoteDefects(crossed=share, one_sided=share, stale=share, missing=share)
-    return SimulatedMarket(Universe(symbols=symbols), seed=2, quote_defects=bad)
+    return SimulatedMarket(Universe(symbols=symbols), seed=2, quote_defects=odd(share))
 
 
-def test_bad_quotes_come_in_the_known_share_and_in_all_four_kinds() -> None:
+def test_odd_quotes_come_in_the_known_share_and_in_all_five_kinds() -> None:
     share, n, cycles = 0.01, 400, 400
-    bad = QuoteDefects(crossed=share, one_sided=share, stale=share, missing=share)
     kinds = np.concatenate(
-        [draw_defects(bad, seed=2, day=DAY, cycle=k, n_symbols=n) for k in range(cycles)]
+        [draw_defects(odd(share), seed=2, day=DAY, cycle=k, n_symbols=n) for k in range(cycles)]
     )
     for place in range(len(QuoteDefect)):
         found = (kinds == place + 1).sum()
@@ -162,25 +208,38 @@ def test_bad_quotes_come_in_the_known_share_and_in_all_four_kinds() -> None:
         assert abs(found - share * n * cycles) < 6 * np.sqrt(share * n * cycles)
 
 
-def test_each_kind_of_bad_quote_is_seen_as_invalid_and_the_good_ones_are_not() -> None:
-    market = simulated(0.05)
-    names = [f"S{i:03d}" for i in range(20)]
-    words = {"last_closes": {}, "half_spread_bps": dict.fromkeys(names, 2.0)}
+def shows(kind: QuoteDefect, seen: Quotes, place: int, now: np.datetime64) -> bool:
+    bid, ask = float(seen.bid[place]), float(seen.ask[place])
+    match kind:
+        case QuoteDefect.CROSSED:
+            return bid > ask > 0
+        case QuoteDefect.ONE_SIDED:
+            return bid == 0 < ask
+        case QuoteDefect.STALE:
+            return bool(now - seen.observed_at[place] == np.timedelta64(30, "s"))
+        case QuoteDefect.MISSING:
+            return bool(np.isnan([bid, ask]).all())
+        case QuoteDefect.LOCKED:
+            return bid == ask > 0
+
+
+def test_every_kind_but_a_locked_quote_is_seen_as_invalid_and_the_good_ones_are_not() -> None:
+    market, names = simulated(0.05), [f"S{i:03d}" for i in range(20)]
+    words: dict[str, Any] = {"last_closes": {}, "half_spread_bps": dict.fromkeys(names, 2.0)}
     quotes = market.quote_stream(names, SPAN, **words)
     clean = simulated(0.0).quote_stream(names, SPAN, **words)
-    seen = set()
+    counted = dict.fromkeys(QuoteDefect, 0)
     for cycle in range(30):
-        kinds = draw_defects(
-            QuoteDefects(crossed=0.05, one_sided=0.05, stale=0.05, missing=0.05),
-            seed=SPAN.seed,
-            day=DAY,
-            cycle=cycle,
-            n_symbols=20,
-        )
+        kinds = draw_defects(odd(0.05), seed=SPAN.seed, day=DAY, cycle=cycle, n_symbols=20)
         now = np.datetime64(quotes.instant(cycle).replace(tzinfo=None), "us")
-        answer = quotes.quotes_at(cycle)
-        assert answer.valid_mask(now, 5.0).tolist() == (kinds == 0).tolist()
-        good = kinds == 0
-        assert np.array_equal(answer.bid[good], clean.quotes_at(cycle).bid[good])
-        seen |= set(kinds.tolist())
-    assert seen == {0, 1, 2, 3, 4}
+        answer, plain = quotes.quotes_at(cycle), clean.quotes_at(cycle)
+        locked = list(QuoteDefect).index(QuoteDefect.LOCKED) + 1
+        assert answer.valid_mask(now, 5.0).tolist() == np.isin(kinds, (0, locked)).tolist()
+        assert np.array_equal(answer.bid[kinds == 0], plain.bid[kinds == 0])
+        np.testing.assert_allclose(answer.mid()[kinds == locked], plain.mid()[kinds == locked])
+        for place, number in enumerate(kinds.tolist()):
+            if number:
+                kind = list(QuoteDefect)[number - 1]
+                assert shows(kind, answer, place, now)
+                counted[kind] += 1
+    assert all(counted.values())

@@ -5,17 +5,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.capital.auction.run import run_auction
-from instgov_dagster.capital.auction.solver import AuctionSolver, CvxpySolver
+from instgov_dagster.capital.auction.solver import AuctionSolver
 from instgov_dagster.capital.auction.values import AdjustedValues
 from instgov_dagster.vocabulary.capital import CapitalAuctionInput
 from instgov_dagster.vocabulary.policy.capital import AuctionPolicy, CVaRConfig
 from instgov_dagster_tests.capital.worlds import bid, instance_of, scenarios_of, small_config
 
 #: One solver for all small auctions: the program is rebuilt whenever the bids change.
-SOLVER = CvxpySolver()
+SOLVER = HotSolver()
 
 
 def crashes(*losses: float, n: int = 60) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from instgov_dagster.capital.auction.certificate import (
 from instgov_dagster.capital.auction.instance import AuctionInstance, chord_grid
 from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
-from instgov_dagster_tests.capital.auction.settings import SOLVER, one
+from instgov_dagster_tests.capital.auction.settings import SOLVER, free_bid, many, one
 from instgov_dagster_tests.capital.worlds import random_instance, small_config
 
 pytestmark = pytest.mark.roadmap("4.3", "TEST.4")
@@ -78,6 +78,72 @@ def test_any_numbers_are_repaired_into_tail_weights(raw: list[float], hurdle: fl
     assert (share >= 0.0).all()
     assert total >= hurdle * (1 - 1e-12)
     assert share.max() <= total / 3.0 * (1 + 1e-9)
+
+
+def test_weight_above_the_tails_mass_is_spread_over_the_rest() -> None:
+    raw = np.zeros(60)
+    raw[5] = 0.06  # m is 3, so no scenario may weigh more than .02
+    share = repair_tail(raw, one(0.1).tails[0], confidence_level=0.95)
+    assert share[5] == pytest.approx(0.02, abs=1e-15)
+    assert np.delete(share, 5) == pytest.approx([0.04 / 59] * 59, abs=1e-15)
+
+
+def test_weight_that_is_missing_goes_where_weight_is() -> None:
+    raw = np.zeros(60)
+    raw[:4] = 0.001  # in sum .004 of a hurdle of .02
+    share = repair_tail(raw, one(0.1).tails[0], confidence_level=0.95)
+    assert share[:4] == pytest.approx([0.005] * 4, abs=1e-15)
+    assert np.count_nonzero(share) == 4
+
+
+def test_valid_tail_weights_are_left_bit_for_bit() -> None:
+    raw = np.zeros(60)
+    raw[10:13] = 0.02 / 3.0 - 1e-16
+    tail = one(0.1).tails[0]
+    assert np.array_equal(repair_tail(raw, tail, confidence_level=0.95), raw)
+    raw[10:14] = 0.006
+    assert np.array_equal(repair_tail(raw, tail, confidence_level=0.95), raw)
+
+
+def test_no_weight_and_no_hurdle_are_no_tail() -> None:
+    free = dataclasses.replace(one(0.1).tails[0], hurdle=0.0)
+    share = repair_tail(np.full(60, -1.0), free, confidence_level=0.95)
+    assert not share.any()
+
+
+def test_the_bound_of_two_bids_on_one_symbol_takes_the_dearer_first() -> None:
+    rows = [free_bid("S000", "a", mu=0.004), free_bid("S000", "b", mu=0.006)]
+    instance = dataclasses.replace(
+        many(rows, (0.1,)), caps=np.array([0.03, 0.04]), half_spread=np.array([0.001])
+    )
+    nothing = np.zeros(len(instance.groups))
+    # Without any price the hurdle's .02 still falls on the tail, which costs .002 a unit: .04 of
+    # the dearer and .01 of the other fit below the name cap of .05, which ends the purchase.
+    tail = np.zeros(60)
+    tail[:3] = 0.02 / 3.0
+    dear, cheap = instance.values[1], instance.values[0]
+    expected = 0.04 * (dear - 0.003) + 0.01 * (cheap - 0.003)
+    assert upper_bound(instance, (tail,), nothing) == pytest.approx(expected, abs=1e-15)
+
+
+def test_a_price_on_a_cap_is_paid_by_its_bids_and_earned_by_the_bound() -> None:
+    instance, tail = one(0.1), np.zeros(60)
+    tail[:3] = 0.02 / 3.0
+    prices = np.zeros(len(instance.groups))
+    prices[0] = 0.0005  # the budget, of one
+    prices[1] = -1.0  # no price is negative
+    expected = 0.0005 * 1.0 + 0.05 * (0.004 - 0.002 - 0.0005)
+    assert upper_bound(instance, (tail,), prices) == pytest.approx(expected, abs=1e-15)
+
+
+def test_tail_weight_above_the_hurdle_pays_for_the_limit() -> None:
+    instance, tail = one(0.1), np.zeros(60)
+    tail[:3] = 0.03 / 3.0
+    limit = instance.tails[0].limit
+    expected = 0.05 * (0.004 - 0.003) + (0.03 - 0.02) * limit
+    assert upper_bound(instance, (tail,), np.zeros(len(instance.groups))) == pytest.approx(
+        expected, abs=1e-15
+    )
 
 
 def test_the_chords_never_cost_less_than_the_impact_they_stand_for() -> None:

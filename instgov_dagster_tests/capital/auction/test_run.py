@@ -5,15 +5,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.capital.auction.run import recheck
-from instgov_dagster.capital.auction.solver import AuctionSolution, CvxpySolver, unsolved
+from instgov_dagster.capital.auction.solver import AuctionSolution, unsolved
 from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.vocabulary.capital import AuctionStatus
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
+from instgov_dagster_tests.capital.auction.properties.oddities import with_returns
 from instgov_dagster_tests.capital.auction.settings import free_bid, many, one, run
 from instgov_dagster_tests.capital.worlds import random_instance, small_config
 
@@ -26,6 +28,9 @@ class Rogue:
     def __init__(self, weights: NDArray[np.float64] | None) -> None:
         self.weights = weights
         self.calls = 0
+
+    def restart(self) -> None:
+        pass
 
     def solve(self, instance: AuctionInstance) -> AuctionSolution:
         self.calls += 1
@@ -56,6 +61,36 @@ def test_at_or_above_the_best_ratio_the_auction_clears_to_cash() -> None:
     loser = cleared.outputs[0]
     assert loser.reason_codes == (ReasonCode.PRICED_OUT,)
     assert loser.priced_out_bps == pytest.approx(10.0)  # 0.05 * 0.1 - 0.004
+
+
+@pytest.mark.roadmap("DOC.4")
+def test_the_example_of_three_assets_in_the_docs_is_what_the_auction_does() -> None:
+    rows = [free_bid("S000", mu=0.0040), free_bid("S001", mu=0.0030), free_bid("S002", mu=0.0006)]
+    returns = np.zeros((60, 3))
+    returns[:3] = (-0.1, 0.0, -0.05)
+    returns[3:6] = (0.0, -0.1, 0.0)
+    instance = with_returns(many(rows, (0.1, 0.1, 0.05)), returns)
+    result = run(instance)
+    assert result.weights == pytest.approx([0.0475, 0.0475, 0.0], abs=1e-8)
+    net = instance.net(result.weights)
+    assert cvar(-returns @ net, confidence_level=0.95) == pytest.approx(0.00475, abs=1e-9)
+    proof = result.certificate
+    assert proof is not None
+    assert proof.objective == pytest.approx(0.0002375, abs=1e-8)
+    assert proof.upper_bound == pytest.approx(0.0025 * 0.095, abs=1e-8)
+    assert proof.gap <= 1e-9
+    shares = dict(proof.tails[0])
+    assert sum(shares.get(s, 0.0) for s in range(3)) == pytest.approx(0.015, abs=1e-5)
+    assert sum(shares.get(s, 0.0) for s in range(3, 6)) == pytest.approx(0.005, abs=1e-5)
+    (price,) = result.prices
+    assert (price.code, price.key) == (ReasonCode.STAGE_CAP_BINDS, "momentum")
+    assert price.price == pytest.approx(0.0025, abs=1e-6)
+    loser = result.bids.row(2, named=True)
+    assert loser["reason_codes"] == ["PRICED_OUT"]
+    assert loser["priced_out_bps"] == pytest.approx(29.0, abs=0.01)
+    assert loser["tail_charge_bps"] == pytest.approx(10.0, abs=0.01)
+    assert loser["cap_charge_bps"] == pytest.approx(25.0, abs=0.01)
+    assert result.lambda_star == pytest.approx(0.07, rel=1e-4)
 
 
 def test_just_below_the_best_ratio_capital_is_granted() -> None:
@@ -166,7 +201,7 @@ def test_the_order_of_the_bids_changes_nothing() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_hot_solver_answers_as_a_cold_one(seed: int) -> None:
-    hot = CvxpySolver()
+    hot = HotSolver()
     base = small(seed)
     rng = np.random.default_rng(seed)
     for _ in range(3):
@@ -174,13 +209,13 @@ def test_a_hot_solver_answers_as_a_cold_one(seed: int) -> None:
             base, values=base.values + 2e-4 * rng.standard_normal(base.values.size)
         )
         warm = run(moved, solver=hot)
-        cold = run(moved, solver=CvxpySolver())
+        cold = run(moved, solver=HotSolver())
         assert np.array_equal(warm.weights, cold.weights)
         assert warm.lambda_star == pytest.approx(cold.lambda_star, rel=1e-9)
 
 
 def test_a_solver_kept_hot_notices_new_scenarios() -> None:
-    hot = CvxpySolver()
+    hot = HotSolver()
     calm, wild = one(0.1), one(0.3)
     assert run(calm, solver=hot).weights[0] == 0.05
     assert run(wild, solver=hot).weights[0] == 0.0

@@ -183,7 +183,7 @@ def _slices(
             spread_bps=float(conditions.spread_bps[i]),
             is_spread_quoted=bool(conditions.is_quoted[i]),
             regime=conditions.regime,
-            slice_index=index,
+            depletion=float(index),
             policy=policy,
         )
         out.append(_Child(place=i, index=index, count=count, quantity=quantity, impact=impact))

@@ -1,0 +1,1 @@
+"""The capital auction beside what anyone would pick instead: same arrays, same objective."""

@@ -1,0 +1,164 @@
+"""One linear program kept inside HiGHS from one second to the next; nothing of auctions here."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+#: What stands for no bound.
+UNBOUNDED: Final = float("inf")
+
+# HiGHS stops within an absolute tolerance of 1e-9 in the units it is given. Powers of two, so
+# that scaling is exact, put weights and values of 1e-3 well above it: two paths to one optimum
+# then agree to 1e-13 of net asset value, and ties of 1e-12 in value are seen.
+_WEIGHT_SCALE: Final = 2.0**13
+_VALUE_SCALE: Final = 2.0**13
+
+
+#: HiGHS's words for an answer, and for a budget of pivots that is spent.
+OPTIMAL: Final = "Optimal"
+SPENT: Final = "Iteration limit reached"
+
+
+class Simplex(IntEnum):
+    """Which simplex goes on from the last basis: HiGHS's numbers."""
+
+    DUAL = 1  # rows were added or bounds moved: the basis is dual feasible
+    PRIMAL = 4  # costs moved or columns were added: the basis is primal feasible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entries:
+    """Coefficients of new rows or columns: which of the new ones, where, and how much."""
+
+    new: Places
+    old: Places
+    value: Floats
+
+    @classmethod
+    def none(cls) -> "Entries":
+        """No coefficient at all."""
+        return cls(new=np.zeros(0, np.intp), old=np.zeros(0, np.intp), value=np.zeros(0))
+
+    @classmethod
+    def join(cls, *parts: "Entries") -> "Entries":
+        """Put several lists together."""
+        return cls(
+            new=np.concatenate([part.new for part in parts]),
+            old=np.concatenate([part.old for part in parts]),
+            value=np.concatenate([part.value for part in parts]),
+        )
+
+    @classmethod
+    def block(cls, new: Places, old: Places, value: Floats) -> "Entries":
+        """Read a full matrix of shape ``(n_new, n_old)``."""
+        return cls(
+            new=np.repeat(new, old.size), old=np.tile(old, new.size), value=value.reshape(-1)
+        )
+
+    def compress(self, n_new: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+        """Order by new row or column: where each starts, the other index, the coefficient."""
+        order = np.argsort(self.new, kind="stable")
+        counts = np.bincount(self.new, minlength=n_new)
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
+        return starts, self.old[order].astype(np.int32), self.value[order]
+
+
+class HotLp:
+    """min c'x, l <= x <= u, row bounds on A x; weights and values are scaled on the way in.
+
+    Parameters
+    ----------
+    tolerance
+        Primal and dual feasibility asked of HiGHS, in its scaled units.
+    is_scaled
+        Whether columns are weights of a book; a ratio's columns have no size and stay as they are.
+    """
+
+    def __init__(self, *, tolerance: float, is_scaled: bool = True) -> None:
+        self._weight = _WEIGHT_SCALE if is_scaled else 1.0
+        self._value = _VALUE_SCALE
+        self._highs: Any = highspy.Highs()
+        self._highs.silent()
+        options: dict[str, Any] = {
+            "presolve": "off",
+            "solver": "simplex",
+            "primal_feasibility_tolerance": tolerance,
+            "dual_feasibility_tolerance": tolerance,
+            "simplex_scale_strategy": 0,
+            "simplex_initial_condition_check": False,
+            "small_matrix_value": 1e-12,
+        }
+        for name, value in options.items():
+            self._highs.setOptionValue(name, value)
+        #: The tolerance in the units of the program itself.
+        self.tolerance = tolerance / self._weight
+        self.n_rows = 0
+        self.n_cols = 0
+        self.pivots = 0
+        self.col_values: Floats = np.zeros(0)
+        self.col_duals: Floats = np.zeros(0)
+        self.row_duals: Floats = np.zeros(0)
+
+    def add_rows(self, upper: Floats, entries: Entries, *, lower: Floats | None = None) -> Places:
+        """Add rows below ``upper`` and above ``lower``, if any; returns their numbers."""
+        n = upper.size
+        least = np.full(n, -UNBOUNDED) if lower is None else lower * self._weight
+        starts, cols, values = entries.compress(n)
+        self._highs.addRows(n, least, upper * self._weight, values.size, starts, cols, values)
+        self.n_rows += n
+        return np.arange(self.n_rows - n, self.n_rows)
+
+    def add_cols(self, costs: Floats, lower: Floats, upper: Floats, entries: Entries) -> Places:
+        """Add columns; returns their numbers."""
+        n = costs.size
+        starts, rows, values = entries.compress(n)
+        self._highs.addCols(
+            n,
+            costs * self._value,
+            lower * self._weight,
+            upper * self._weight,
+            values.size,
+            starts,
+            rows,
+            values,
+        )
+        self.n_cols += n
+        return np.arange(self.n_cols - n, self.n_cols)
+
+    def set_costs(self, cols: Places, costs: Floats) -> None:
+        """Change what columns cost."""
+        self._highs.changeColsCost(cols.size, cols.astype(np.int32), costs * self._value)
+
+    def set_bounds(self, cols: Places, lower: Floats, upper: Floats) -> None:
+        """Change the bounds of columns."""
+        self._highs.changeColsBounds(
+            cols.size, cols.astype(np.int32), lower * self._weight, upper * self._weight
+        )
+
+    def set_rows(self, rows: Places, lower: Floats, upper: Floats) -> None:
+        """Change the bounds of rows."""
+        self._highs.changeRowsBounds(
+            rows.size, rows.astype(np.int32), lower * self._weight, upper * self._weight
+        )
+
+    def run(self, simplex: Simplex, *, most_pivots: int) -> str:
+        """Go on from the last basis; returns HiGHS's word, `OPTIMAL` where it found an answer."""
+        if not self.n_cols:  # HiGHS has a word of its own for a program without columns
+            self.pivots, self.row_duals = 0, np.zeros(self.n_rows)
+            return OPTIMAL
+        self._highs.setOptionValue("simplex_strategy", int(simplex))
+        self._highs.setOptionValue("simplex_iteration_limit", most_pivots)
+        self._highs.run()
+        self.pivots = max(int(self._highs.getInfo().simplex_iteration_count), 0)
+        solution = self._highs.getSolution()
+        self.col_values = np.asarray(solution.col_value, dtype=np.float64) / self._weight
+        self.col_duals = np.asarray(solution.col_dual, dtype=np.float64) / self._value
+        self.row_duals = np.asarray(solution.row_dual, dtype=np.float64) / self._value
+        return str(self._highs.modelStatusToString(self._highs.getModelStatus()))

@@ -7,6 +7,7 @@ import pytest
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.capital.auction.settings import crashes
 from instgov_dagster_tests.capital.risk.proposals import judge, proposal, reasons
+from instgov_dagster_tests.capital.worlds import small_config
 
 pytestmark = pytest.mark.roadmap("0.5", "5.4", "TEST.5")
 
@@ -88,3 +89,28 @@ def test_a_sector_that_cannot_be_seen_is_the_one_the_book_is_told_of() -> None:
     gates = {gate.name: gate for gate in judge(made, crashes(0.1, 0.1)).book_gates}
     assert not gates["sector"].passed
     assert gates["sector"].reason_codes == (ReasonCode.RISK_NOT_FINITE,)
+
+
+def test_a_book_over_its_leverage_or_sector_may_always_shrink() -> None:
+    thin = crashes(0.001, 0.001)
+    geared = judge(proposal([0.8, 0.6], [0.75, 0.6]), thin)
+    assert geared.weights.tolist() == [0.75, 0.6]
+    crowded = judge(proposal([0.3, 0.2], [0.25, 0.2], sectors=("TECH", "TECH")), thin)
+    assert crowded.weights.tolist() == [0.25, 0.2]
+    grown = judge(proposal([0.8, 0.6], [0.8, 0.65]), thin)
+    assert reasons(grown, "S001") == (ReasonCode.LEVERAGE_LIMIT,)
+
+
+def test_of_all_that_grows_the_most_correlated_is_told() -> None:
+    made = proposal([0.0] * 3, [0.01] * 3, correlations=np.array([0.1, 0.4, 0.2]))
+    gates = {gate.name: gate for gate in judge(made, crashes(0.01, 0.01, 0.01)).book_gates}
+    assert gates["correlation"].value == 0.4
+
+
+def test_an_order_that_takes_the_book_exactly_to_its_limit_passes_and_is_told_so() -> None:
+    # 2.5 times 0.24 times 0.1 is the limit of 0.06: the largest measure, not the current one.
+    verdict = judge(proposal([0.0], [0.24]), crashes(0.1), small_config(marginal_limit=1.0))
+    assert verdict.sequence == (0,)
+    prefix = verdict.orders[0].gates[-1]
+    assert prefix.name == "prefix_cvar"
+    assert prefix.value == pytest.approx(0.06, abs=1e-15)

@@ -108,9 +108,22 @@ def test_of_all_that_grows_the_most_correlated_is_told() -> None:
 
 
 def test_an_order_that_takes_the_book_exactly_to_its_limit_passes_and_is_told_so() -> None:
-    # 2.5 times 0.24 times 0.1 is the limit of 0.06: the largest measure, not the current one.
-    verdict = judge(proposal([0.0], [0.24]), crashes(0.1), small_config(marginal_limit=1.0))
+    # 2.5 times 0.125 is the limit, bit for bit: of the largest measure, not the current one.
+    config = small_config(marginal_limit=1.0, portfolio_limit=0.3125)
+    verdict = judge(proposal([0.0], [1.0]), crashes(0.125), config)
     assert verdict.sequence == (0,)
     prefix = verdict.orders[0].gates[-1]
-    assert prefix.name == "prefix_cvar"
-    assert prefix.value == pytest.approx(0.06, abs=1e-15)
+    assert (prefix.name, prefix.value, prefix.headroom) == ("prefix_cvar", 0.3125, 0.0)
+
+
+def test_in_a_breach_what_adds_nothing_stays() -> None:
+    config = small_config(marginal_limit=1.0)
+    verdict = judge(proposal([0.0, 0.0], [0.3, 0.1]), crashes(0.1, 0.0), config)
+    assert verdict.sequence == (1,)
+    assert reasons(verdict, "S000") == (ReasonCode.PORTFOLIO_CVAR_BREACH,)
+
+
+def test_where_nothing_grows_no_correlation_is_told() -> None:
+    made = proposal([0.05], [0.02], correlations=np.array([0.99]))
+    gates = {gate.name: gate for gate in judge(made, crashes(0.1)).book_gates}
+    assert gates["correlation"].value == 0.0

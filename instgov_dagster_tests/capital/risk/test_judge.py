@@ -247,6 +247,9 @@ def test_every_measure_of_every_prefix_is_within_the_limit_or_no_worse(
         weights[i] = after[i]
         risk = measure_book(weights, scenarios, config=config)
         assert all(value <= limit for _, value in risk.measures)
+        order = verdict.order(f"S{i:03d}")
+        assert order is not None
+        assert order.gates[-1].value == pytest.approx(risk.gate, abs=1e-14)
     assert np.array_equal(weights, verdict.weights)
 
 

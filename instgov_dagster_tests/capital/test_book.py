@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,3 +116,32 @@ def test_the_measures_are_the_exact_cvar_of_the_books_losses() -> None:
     risk = measure_book(weights, scenarios_of(returns, config), config=config)
     assert risk.current == pytest.approx(cvar(-returns @ weights, confidence_level=0.95), abs=1e-15)
     assert risk.standard_error > 0.0
+
+
+def test_a_book_is_finite_only_where_every_number_of_it_is() -> None:
+    config = small_config()
+    risk = measure_book(np.array([0.1]), scenarios_of(crash(0.08), config), config=config)
+    assert risk.is_finite
+    blind = tuple((name, math.nan if i else value) for i, (name, value) in enumerate(risk.measures))
+    assert not replace(risk, gate=math.nan).is_finite
+    assert not replace(risk, measures=blind).is_finite
+
+
+def test_one_bad_weight_or_one_bad_matrix_of_several_is_enough() -> None:
+    config = small_config()
+    good = scenarios_of(returns_of(60, 2), config)
+    assert not measure_book(np.array([0.1, math.nan]), good, config=config).is_finite
+    broken = good.current.returns.copy()
+    broken[3, 1] = math.inf
+    stressed = replace(good.measures[1], returns=broken, multiplier=1.0)
+    mixed = replace(good, measures=(good.current, stressed))
+    assert not measure_book(np.array([0.1, 0.0]), mixed, config=config).is_finite
+
+
+def test_a_book_exactly_at_its_limit_is_within_it_and_a_scale_exactly_allowed_is_taken() -> None:
+    config = small_config(portfolio_limit=0.3125, min_scale_factor=0.5)
+    scenarios = scenarios_of(crash(0.125), config)
+    at = measure_book(np.array([1.0]), scenarios, config=config)
+    assert at.gate == 0.3125
+    assert ReasonCode.CVAR_WITHIN_LIMITS in at.reason_codes
+    assert scale_book(np.array([2.0]), scenarios, config=config).scale == 0.5

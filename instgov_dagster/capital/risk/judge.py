@@ -311,5 +311,5 @@ def _room(gate: GateResult) -> float:
 
 
 def _with_gate(verdict: OrderVerdict, gate: GateResult) -> OrderVerdict:
-    passed = verdict.passed and gate.passed
-    return replace(verdict, passed=passed, gates=(*verdict.gates, gate))
+    # Every gate before the last one has opened: only those orders come this far.
+    return replace(verdict, passed=gate.passed, gates=(*verdict.gates, gate))

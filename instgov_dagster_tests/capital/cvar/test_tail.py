@@ -223,3 +223,27 @@ def test_the_losses_of_a_book_are_left_as_they_were() -> None:
     value_at_risk(losses, confidence_level=0.95)
     tail_weights(losses, confidence_level=0.95)
     assert np.array_equal(losses, kept)
+
+
+def test_one_whole_scenario_of_twenty_is_not_lost_to_floating_point_either() -> None:
+    # (1 - 0.95) * 20 is 1.0000000000000009.
+    share = tail_weights(np.arange(20.0), confidence_level=0.95)
+    assert np.flatnonzero(share).tolist() == [19]
+    assert value_at_risk(np.arange(20.0), confidence_level=0.95) == 19.0
+
+
+def test_a_tail_thinner_than_any_scenario_is_the_worst_of_them() -> None:
+    losses = np.array([3.0, 1.0, 2.0])
+    assert cvar(losses, confidence_level=1.0 - 1e-12) == 3.0
+    assert cvar_rows(losses[None, :], confidence_level=1.0 - 1e-12).tolist() == [3.0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_thousands_in_any_order_the_right_ones_are_the_tail(seed: int) -> None:
+    losses = np.random.default_rng(seed).permutation(np.arange(2003.0))
+    # m = 100.15: the hundred largest, 1903 to 2002, and 0.15 of 1902.
+    by_hand = (100 * (1903 + 2002) / 2 + 0.15 * 1902) / 100.15
+    assert cvar(losses, confidence_level=0.95) == pytest.approx(by_hand, rel=1e-12)
+    rows = cvar_rows(losses[None, :], confidence_level=0.95)
+    assert rows[0] == pytest.approx(by_hand, rel=1e-12)
+    assert value_at_risk(losses, confidence_level=0.95) == 1902.0

@@ -151,3 +151,68 @@ def test_every_gate_is_closed_to_a_number_that_is_not_finite(bad: float) -> None
         assert not answer.passed
         assert answer.reason_codes == (ReasonCode.RISK_NOT_FINITE,)
         assert answer.headroom is None
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_blind_gate_keeps_its_name_and_what_it_could_see(bad: float) -> None:
+    told = {
+        "marginal_cvar": gate_marginal(bad, config=CONFIG),
+        "hurdle": gate_hurdle(bad, 0.3, hurdle=0.02, is_forced=True, limits=LIMITS),
+        "execution": gate_execution(bad, is_increase=False, regime=ExecutionRegime.CALM),
+        "prefix_cvar": gate_prefix(0.01, bad, config=CONFIG),
+        "leverage": gate_leverage(0.1, bad, limits=LIMITS),
+        "cvar": gate_cvar(risk(0.01), risk(bad), config=CONFIG),
+    }
+    assert {name: gate.name for name, gate in told.items()} == {name: name for name in told}
+    assert {gate.value for gate in told.values()} == {None}
+    limits = {name: gate.limit for name, gate in told.items()}
+    assert limits == {
+        "marginal_cvar": 0.01,
+        "hurdle": 0.3,
+        "execution": 0.0,
+        "prefix_cvar": 0.06,
+        "leverage": 1.0,
+        "cvar": 0.06,
+    }
+    assert gate_prefix(bad, 0.01, config=CONFIG).value == 0.01
+    assert gate_prefix(bad, 0.01, config=CONFIG).limit is None
+
+
+def test_every_gate_says_its_name_its_number_its_limit_and_the_room_between() -> None:
+    def told(gate: GateResult) -> tuple[object, ...]:
+        return (gate.name, gate.value, gate.limit, gate.headroom)
+
+    crisis = gate_execution(-0.002, is_increase=False, regime=ExecutionRegime.CRISIS)
+    calm = gate_execution(0.002, is_increase=True, regime=ExecutionRegime.CALM)
+    assert told(crisis) == ("execution", -0.002, 0.0, 0.002)
+    assert told(calm) == ("execution", 0.002, None, None)
+    marginal = gate_marginal(0.004, config=CONFIG)
+    assert told(marginal) == ("marginal_cvar", 0.004, 0.01, 0.01 - 0.004)
+    hurdle = gate_hurdle(0.005, 0.003, hurdle=0.02, is_forced=False, limits=LIMITS)
+    assert told(hurdle) == ("hurdle", 0.02 * 0.005, 0.003, 0.003 - 0.02 * 0.005)
+    prefix = gate_prefix(0.02, 0.05, config=CONFIG)
+    assert told(prefix) == ("prefix_cvar", 0.05, 0.06, 0.06 - 0.05)
+    leverage = gate_leverage(0.1, 0.4, limits=LIMITS)
+    assert told(leverage) == ("leverage", 0.4, 1.0, 0.6)
+    names = {
+        gate_drawdown(0.1, is_increase=True, limits=LIMITS).name,
+        gate_correlation(0.1, is_increase=True, limits=LIMITS).name,
+        gate_sector(0.1, 0.1, sector="TECH", limits=LIMITS).name,
+    }
+    assert names == {"drawdown", "correlation", "sector"}
+
+
+def test_a_prefix_says_whether_it_kept_the_limit() -> None:
+    kept, broke = (gate_prefix(0.02, value, config=CONFIG) for value in (0.06, 0.07))
+    assert kept.reason_codes == (ReasonCode.CVAR_WITHIN_LIMITS,)
+    assert broke.reason_codes == (ReasonCode.PREFIX_CVAR_BREACH,)
+
+
+def test_rounding_at_a_limit_is_let_pass_and_not_a_bit_more() -> None:
+    edge = LIMITS.leverage + LIMITS.limit_tolerance
+    assert gate_leverage(0.0, edge, limits=LIMITS).passed
+    assert not gate_leverage(0.0, math.nextafter(edge, 2.0), limits=LIMITS).passed
+    least = 0.02 * 0.005 - LIMITS.hurdle_tolerance
+    for gain, passed in ((least, True), (math.nextafter(least, 0.0), False)):
+        gate = gate_hurdle(0.005, gain, hurdle=0.02, is_forced=False, limits=LIMITS)
+        assert gate.passed is passed

@@ -7,54 +7,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from instgov_dagster.capital.book import measure_book
 from instgov_dagster.capital.cvar import delta_cvar
-from instgov_dagster.capital.risk import BookProposal, BookVerdict, judge_book
+from instgov_dagster.capital.risk import judge_book
 from instgov_dagster.capital.scenarios import ScenarioMeasure, ScenarioSet
 from instgov_dagster.vocabulary.capital import ExecutionRegime, RiskMeasure
-from instgov_dagster.vocabulary.policy.capital import CVaRConfig, RiskLimits
+from instgov_dagster.vocabulary.policy.capital import CVaRConfig
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.capital.auction.settings import crashes
-from instgov_dagster_tests.capital.worlds import names, returns_of, scenarios_of, small_config
+from instgov_dagster_tests.capital.risk.proposals import LIMITS, judge, proposal, reasons
+from instgov_dagster_tests.capital.worlds import returns_of, scenarios_of, small_config
 
 pytestmark = pytest.mark.roadmap("0.5", "5.3", "5.4", "TEST.5")
-LIMITS = RiskLimits()
-
-
-def proposal(
-    before: list[float] | NDArray[np.float64],
-    after: list[float] | NDArray[np.float64],
-    **fields: Any,
-) -> BookProposal:
-    n = len(before)
-    defaults: dict[str, Any] = {
-        "symbols": names(n),
-        "before": np.array(before, dtype=float),
-        "after": np.array(after, dtype=float),
-        "net_gain": np.full(n, 0.01),
-        "correlations": np.zeros(n),
-        "sectors": ("UNKNOWN",) * n,
-        "is_forced": np.zeros(n, dtype=bool),
-        "drawdown": 0.0,
-        "hurdle": 0.02,
-        "regime": ExecutionRegime.CALM,
-    }
-    return BookProposal(**{**defaults, **fields})
-
-
-def judge(
-    made: BookProposal, returns: NDArray[np.float64], config: CVaRConfig | None = None
-) -> BookVerdict:
-    config = config or small_config()
-    return judge_book(made, scenarios_of(returns, config), config=config, limits=LIMITS)
-
-
-def reasons(verdict: BookVerdict, symbol: str) -> tuple[ReasonCode, ...]:
-    order = verdict.order(symbol)
-    assert order is not None
-    return order.reason_codes
 
 
 def test_the_first_trade_from_cash_passes() -> None:
@@ -282,6 +247,9 @@ def test_every_measure_of_every_prefix_is_within_the_limit_or_no_worse(
         weights[i] = after[i]
         risk = measure_book(weights, scenarios, config=config)
         assert all(value <= limit for _, value in risk.measures)
+        order = verdict.order(f"S{i:03d}")
+        assert order is not None
+        assert order.gates[-1].value == pytest.approx(risk.gate, abs=1e-14)
     assert np.array_equal(weights, verdict.weights)
 
 
@@ -336,72 +304,6 @@ def test_the_order_that_takes_a_prefix_past_the_limit_leaves_and_the_rest_stays(
     assert order is not None
     assert not order.passed
     assert 0.0 < order.passing_share < 1.0
-
-
-def test_a_sale_that_frees_nothing_and_loses_is_refused_unless_a_cap_forces_it() -> None:
-    hedge = np.zeros((60, 2))
-    hedge[:3] = [-0.10, 0.05]
-    made = proposal([0.1, 0.05], [0.1, 0.0], net_gain=np.array([0.0, -0.001]))
-    assert reasons(judge(made, hedge), "S001") == (ReasonCode.CVAR_HURDLE_NOT_MET,)
-    forced = dataclasses.replace(made, is_forced=np.array([False, True]))
-    assert judge(forced, hedge).weights.tolist() == [0.1, 0.0]
-
-
-def test_a_cap_forces_no_purchase() -> None:
-    made = proposal([0.0], [0.05], net_gain=np.array([-0.1]), is_forced=np.array([True]))
-    assert reasons(judge(made, crashes(0.1)), "S000") == (ReasonCode.CVAR_HURDLE_NOT_MET,)
-
-
-def test_the_named_gates_of_the_book_say_what_binds_most() -> None:
-    made = proposal(
-        [0.2, 0.1, 0.0],
-        [0.2, 0.1, 0.03],
-        sectors=("TECH", "BANKS", "BANKS"),
-        correlations=np.array([0.99, 0.1, 0.4]),
-        drawdown=0.05,
-    )
-    verdict = judge(made, crashes(0.01, 0.01, 0.01))
-    gates = {gate.name: gate for gate in verdict.book_gates}
-    assert list(gates) == ["cvar", "leverage", "drawdown", "correlation", "sector"]
-    assert gates["leverage"].value == pytest.approx(0.33)
-    assert gates["drawdown"].value == 0.05
-    assert gates["correlation"].value == 0.4
-    assert (gates["sector"].value, gates["sector"].limit) == (pytest.approx(0.2), 0.25)
-    assert all(gate.passed for gate in verdict.book_gates)
-
-
-def test_sectors_that_hide_in_no_sector_are_uncapped_and_a_short_counts_as_gross() -> None:
-    made = proposal([0.0, -0.2], [0.3, -0.25], sectors=("UNKNOWN", "TECH"))
-    verdict = judge(made, crashes(0.001, 0.001))
-    assert verdict.weights.tolist() == [0.3, -0.25]
-    worse = proposal([0.0, -0.2], [0.3, -0.26], sectors=("UNKNOWN", "TECH"))
-    assert reasons(judge(worse, crashes(0.001, 0.001)), "S001") == (ReasonCode.SECTOR_LIMIT,)
-
-
-def test_what_leaves_one_sector_makes_no_room_in_another() -> None:
-    made = proposal([0.2, 0.2], [0.1, 0.3], sectors=("TECH", "BANKS"))
-    verdict = judge(made, crashes(0.001, 0.001))
-    assert verdict.weights.tolist() == [0.1, 0.2]
-
-
-def test_an_empty_proposal_and_an_empty_book_pass_with_nothing_to_do() -> None:
-    still = judge(proposal([0.1], [0.1]), crashes(0.1))
-    assert (still.sequence, still.orders) == ((), ())
-    cash = judge(proposal([0.0], [0.0]), crashes(0.1))
-    assert cash.risk_after.gate == 0.0
-    assert all(gate.passed for gate in (*still.book_gates, *cash.book_gates))
-
-
-def test_a_symbol_that_never_moves_is_bought_without_a_hurdle() -> None:
-    verdict = judge(proposal([0.0], [0.2], net_gain=np.array([-0.01])), crashes(0.0))
-    assert verdict.sequence == (0,)
-    assert verdict.orders[0].delta_cvar == 0.0
-
-
-def test_of_equals_the_order_is_by_name() -> None:
-    verdict = judge(proposal([0.0] * 3, [0.01] * 3), crashes(0.1, 0.1, 0.1))
-    assert verdict.sequence == (0, 1, 2)
-    assert verdict.order("S009") is None
 
 
 def test_five_hundred_orders_are_judged_well_within_a_second() -> None:

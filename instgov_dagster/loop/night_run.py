@@ -18,6 +18,7 @@ from instgov_dagster.adapters.store.night_store import (
     is_written,
     latest_asof,
     read_night,
+    read_nights_before,
     write_night,
     written_sha256,
 )
@@ -80,6 +81,8 @@ _FROZEN = {
     "strategy_returns": "night_strategy_returns",
     "system_state": "night_system_state",
 }
+# What a night reads of all nights before it.
+_REMEMBERED = {"previous_sigma_fits": "sigma_fits", "previous_model_trials": "model_trials"}
 _DECIDED = ("governance_decisions", "capital_allocations")
 
 
@@ -313,6 +316,8 @@ class NightRun:
                 return con.sql("SELECT * FROM symbol_classes").pl()
             case "previous_lifecycle":
                 return self._previous_lifecycle(con)
+            case _ if name in _REMEMBERED:
+                return read_nights_before(con, _REMEMBERED[name], before=self._context.asof)
             case _:
                 return read_night(con, _FROZEN.get(name, name), asof=self._context.asof)
 

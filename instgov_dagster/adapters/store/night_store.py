@@ -109,6 +109,26 @@ def read_night(con: duckdb.DuckDBPyConnection, table: str, *, asof: date) -> pl.
     return frame
 
 
+def read_nights_before(con: duckdb.DuckDBPyConnection, table: str, *, before: date) -> pl.DataFrame:
+    """Read what every night before a date wrote of a table, the latest write of each, in order.
+
+    Raises
+    ------
+    ValueError
+        If the table is unknown.
+    """
+    names = ", ".join(f't."{name}"' for name in _columns(con, table) if name not in _STAMPED)
+    found = con.execute(
+        f'SELECT {names} FROM "{table}" t JOIN (SELECT "asof", arg_max(run_id, sequence) AS run_id,'  # noqa: S608  # names come from the catalog
+        " arg_max(recorded_at, sequence) AS recorded_at FROM night_writes WHERE table_name = ?"
+        ' AND "asof" < ? GROUP BY "asof") w ON t."asof" = w."asof" AND t.run_id = w.run_id'
+        ' AND t.recorded_at = w.recorded_at ORDER BY t."asof", '
+        f"{names}",
+        [table, before],
+    ).to_arrow_table()
+    return cast("pl.DataFrame", pl.from_arrow(found))
+
+
 def is_written(con: duckdb.DuckDBPyConnection, table: str, *, asof: date) -> bool:
     """Tell whether any night wrote the table for a date."""
     return _latest(con, table, asof) is not None

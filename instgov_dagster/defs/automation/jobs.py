@@ -12,6 +12,7 @@ NIGHT_ASSETS = (
     "history_coverage",
     "data_governance",
     "regime_beliefs",
+    "sigma_fits",
     "model_forecasts",
     "model_decay_metrics",
     "strategy_lifecycle",
@@ -22,6 +23,9 @@ NIGHT_ASSETS = (
     "risk_verdicts",
     "execution_plan",
     "governance_decisions",
+    "model_evaluation",
+    "model_trials",
+    "belief_pictures",
     "published_snapshot",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")

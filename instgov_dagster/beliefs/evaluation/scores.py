@@ -192,5 +192,5 @@ def evaluate_models(walked: Walk, policy: ModelPolicy) -> pl.DataFrame:
             for score in _sigma_scores(walked, sigma, policy)
             if score.benchmark != name
         ]
-    frame = pl.DataFrame(rows, schema=EVALUATION_SCHEMA, nan_to_null=True)
+    frame = pl.DataFrame(rows, schema=EVALUATION_SCHEMA).fill_nan(None)
     return frame.sort("family", "model_id", "metric")

@@ -108,14 +108,17 @@ def rank_correlations(x: Floats, y: Floats, *, min_symbols: int) -> Floats:
     """
     from scipy.stats import rankdata  # scipy is heavy at import
 
-    out = np.full(x.shape[0], np.nan)
     both = np.isfinite(x) & np.isfinite(y)
-    for t in np.flatnonzero(both.sum(axis=1) >= min_symbols):
-        a, b = (rankdata(side[t, both[t]]) for side in (x, y))
-        a, b = a - a.mean(), b - b.mean()
-        scale = math.sqrt(float(a @ a) * float(b @ b))
-        out[t] = float(a @ b) / scale if scale > 0.0 else np.nan
-    return out
+    count = both.sum(axis=1, keepdims=True)
+    middle = 0.5 * (count + 1.0)
+    # what takes no part is ranked behind all that does, and then left out
+    a, b = (
+        np.where(both, rankdata(np.where(both, side, np.inf), axis=1) - middle, 0.0)
+        for side in (x, y)
+    )
+    scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    varies = (count[:, 0] >= min_symbols) & (scale > 0.0)
+    return np.where(varies, (a * b).sum(axis=1) / np.where(varies, scale, 1.0), np.nan)
 
 
 def out_of_sample_r2(losses: Floats, benchmark: Floats, *, horizon: int) -> Estimate:

@@ -261,3 +261,23 @@ def test_the_worst_observed_upper_half_of_a_calm_year_is_no_crisis(
     panel = real_panel(real_closes, asof=date(2024, 7, 1), days=500)
     path = believe_regime(signals_of(panel), POLICY).path
     assert path["current_belief_crisis"].max() < POLICY.release_threshold
+
+
+@pytest.mark.roadmap("7.2", "7.3")
+def test_the_trigger_is_quiet_in_calm_years_and_fires_by_the_second_of_march_2020(
+    real_closes: pl.DataFrame,
+) -> None:
+    stocks = [n for n in real_closes.columns if not ("=" in n or n.endswith("-USD") or n[0] == "^")]
+    panel = real_panel(real_closes, asof=date(2025, 6, 28), days=3000)
+    kept = [panel.symbols.index(name) for name in stocks if name != "date"]
+    path = believe_regime(signals_of(panel._replace(prices=panel.prices[:, kept])), POLICY).path
+    quiet = pl.col("p_hit_crisis_5d") < 0.15
+    before = path.filter(pl.col("session") < date(2020, 2, 20)).tail(63)
+    assert before.select(quiet.mean()).item() >= 0.80
+    for year in (2019, 2021, 2024):
+        days = path.filter(pl.col("session").dt.year() == year)
+        assert days.select(quiet.mean()).item() >= 0.80
+    spring = path.filter(
+        (pl.col("session") >= date(2020, 2, 1)) & (pl.col("p_hit_crisis_5d") > 0.2)
+    )
+    assert spring["session"].min() <= date(2020, 3, 2)

@@ -31,9 +31,9 @@ def test_every_score_has_an_error_and_an_n_beside_it(scores: pl.DataFrame) -> No
     assert stated["standard_error"].null_count() == 0
     assert stated["n"].min() >= 63
     assert (stated["standard_error"] > 0).all()
-    # without ranges and parameters two sigma models say nothing, and have no score
+    # without ranges and parameters two sigma models say nothing; zero ranks nothing
     silent = scores.filter(pl.col("value").is_null())
-    assert set(silent["model_id"]) == {"gjr_garch_t", "yang_zhang"}
+    assert set(silent["model_id"]) == {"gjr_garch_t", "yang_zhang", "zero"}
     assert silent["n"].max() == 0
 
 

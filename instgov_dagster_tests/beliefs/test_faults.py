@@ -23,10 +23,18 @@ PANEL = drawn_panel(seed=81, sessions=900, symbols=6)
 LAST = 899
 
 
+def tonight(symbols: tuple[str, ...] = PANEL.symbols) -> pl.DataFrame:
+    return fits_through(PANEL, LAST, symbols=symbols)
+
+
+def two_days_ago(symbols: tuple[str, ...] = PANEL.symbols) -> pl.DataFrame:
+    return fits_through(PANEL, LAST - 2, symbols=symbols)
+
+
 def judged(
     panel: Panel = PANEL, *, fits: pl.DataFrame | None = None, cards: dict[str, Card] | None = None
 ) -> pl.DataFrame:
-    held = fits_through(panel, LAST, symbols=panel.symbols) if fits is None else fits
+    held = pl.concat([two_days_ago(), tonight()]) if fits is None else fits
     market = market_of(panel, fits=held)
     found = walk(market, policy=POLICY.forecast, horizon=5, cards=cards or MODELS)
     return assess_health(
@@ -65,7 +73,7 @@ def a_price_missing_tonight() -> pl.DataFrame:
 
 
 def a_fit_that_failed() -> pl.DataFrame:
-    return judged(fits=fits_through(PANEL, LAST, symbols=PANEL.symbols[1:]))
+    return judged(fits=pl.concat([two_days_ago(), tonight(PANEL.symbols[1:])]))
 
 
 def no_parameters_at_all() -> pl.DataFrame:
@@ -73,7 +81,8 @@ def no_parameters_at_all() -> pl.DataFrame:
 
 
 def parameters_two_days_old() -> pl.DataFrame:
-    return judged(fits=fits_through(PANEL, LAST - 2, symbols=PANEL.symbols))
+    # the file of tonight never came: what is held was fitted two sessions ago
+    return judged(fits=two_days_ago())
 
 
 def a_model_that_returns_infinity() -> pl.DataFrame:
@@ -90,7 +99,7 @@ def a_model_that_returns_infinity() -> pl.DataFrame:
         (constant_prices, ReasonCode.MODEL_COVERAGE_REJECTED),
         (prices_that_stop, ReasonCode.FORECAST_NOT_FINITE),
         (a_price_missing_tonight, ReasonCode.FORECAST_NOT_FINITE),
-        (a_fit_that_failed, ReasonCode.SIGMA_MEMBER_SILENT),
+        (a_fit_that_failed, ReasonCode.SIGMA_PARAMETERS_AGED),
         (no_parameters_at_all, ReasonCode.SIGMA_MEMBER_SILENT),
         (parameters_two_days_old, ReasonCode.SIGMA_PARAMETERS_AGED),
         (a_model_that_returns_infinity, ReasonCode.FORECAST_NOT_FINITE),

@@ -30,6 +30,7 @@ class YangZhang:
 
     def __init__(self, policy: ForecastPolicy, horizon: int) -> None:
         self._sigma, self._root = policy.sigma, np.sqrt(horizon)
+        self._min_sessions = policy.sigma_min_sessions
         self._floor = policy.sigma_floor_annual / np.sqrt(policy.sessions_per_year)
 
     def start(self, n_symbols: int) -> State:
@@ -75,5 +76,9 @@ class YangZhang:
         k = 0.34 / (1.34 + (n + 1.0) / (n - 1.0))
         variance = overnight + k * open_to_close + (1.0 - k) * total[4] / n
         estimate = np.sqrt(np.maximum(variance, 0.0))
-        is_ready = (count >= self._sigma.range_min_sessions) & np.isfinite(session.prices)
+        is_ready = (
+            (count >= self._sigma.range_min_sessions)
+            & (state["running"][5] >= self._min_sessions)
+            & np.isfinite(session.prices)
+        )
         return np.where(is_ready, np.maximum(estimate, self._floor) * self._root, np.nan)

@@ -80,9 +80,7 @@ def model_decay_metrics(
     )
 
 
-@night_asset(
-    Wing.BELIEFS, Phase.LIVE_TRADING, after=["governance_decisions", "model_decay_metrics"]
-)
+@night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["published_snapshot"])
 def model_evaluation(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:
@@ -100,9 +98,7 @@ def model_trials(
     return report_step(outcome, last_trial=outcome.frame["trial_number"].max())
 
 
-@night_asset(
-    Wing.BELIEFS, Phase.LIVE_TRADING, after=["governance_decisions", "model_decay_metrics"]
-)
+@night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["published_snapshot"])
 def belief_pictures(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:

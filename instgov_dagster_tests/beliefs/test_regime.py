@@ -1,5 +1,7 @@
 """The regime believed: triggers by hand, missing inputs, rows, and the real crises."""
 
+import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -134,6 +136,36 @@ def test_a_panic_cuts_the_budget_by_the_square_and_allows_reductions_only() -> N
         ReasonCode.REGIME_CRISIS_REDUCE_ONLY,
         ReasonCode.REGIME_PREEMPTIVE_DERISK,
     }
+
+
+@pytest.mark.roadmap("7.3")
+def test_five_quiet_sessions_from_the_first_on_release_nothing_that_never_latched() -> None:
+    # the third session cuts; two quiet ones before it must not count toward the release
+    path = np.array([0.1, 0.1, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert trigger_path(path, POLICY).is_derisked.tolist() == [False] * 2 + [True] * 5 + [False]
+    # four quiet sessions from the very first are four, whatever came before the history held
+    assert trigger_path(np.array([0.1] * 4 + [0.3]), POLICY).is_derisked.tolist()[-1]
+
+
+@pytest.mark.parametrize("multiplier", [-0.01, 1.01, float("nan")])
+def test_a_gross_multiplier_outside_its_bounds_is_refused(multiplier: float) -> None:
+    belief = believe_regime(observed(5, **CALM), POLICY)
+    with pytest.raises(ValueError, match="gross_multiplier"):
+        replace(belief, gross_multiplier=multiplier)
+    assert replace(belief, gross_multiplier=0.0).gross_multiplier == 0.0
+
+
+def test_the_parameters_are_stored_with_the_belief_and_read_the_same_every_night() -> None:
+    told = believe_regime(observed(5, **CALM), POLICY).parameters
+    assert json.loads(told)["derisk_threshold"] == POLICY.derisk_threshold
+    assert list(json.loads(told)) == sorted(json.loads(told))
+
+
+def test_a_panel_whose_spy_alone_is_missing_has_a_missing_input_too(drawn: Panel) -> None:
+    spy = np.array(drawn.spy)
+    spy[-4:] = np.nan
+    belief = believe_regime(signals_of(drawn._replace(spy=spy)), POLICY)
+    assert ReasonCode.REGIME_INPUT_MISSING in belief.reason_codes
 
 
 @pytest.mark.roadmap("7.3")

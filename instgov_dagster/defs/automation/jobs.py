@@ -23,10 +23,10 @@ NIGHT_ASSETS = (
     "risk_verdicts",
     "execution_plan",
     "governance_decisions",
+    "published_snapshot",
     "model_evaluation",
     "model_trials",
     "belief_pictures",
-    "published_snapshot",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
 AFTER_ASSETS = ("audit_chain",)

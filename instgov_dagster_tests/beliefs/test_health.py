@@ -269,3 +269,17 @@ def test_models_that_repeat_others_make_no_symbol_healthy_and_cause_no_disagreem
     assert frame["model_disagreement_var"].max() == 0.0
     assert all(ReasonCode.SINGLE_MODEL in codes for codes in frame["reason_codes"].to_list())
     assert frame["mu_adjusted"].max() <= 0.0
+
+
+@pytest.mark.roadmap("6.4")
+def test_a_model_is_expired_the_day_after_its_365th_and_a_quality_may_be_nothing_or_all(
+    drawn: Panel,
+) -> None:
+    fresh = health_of(drawn, quality=1.0).row(0, named=True)
+    same = (pl.col("symbol") == fresh["symbol"]) & (pl.col("model_id") == fresh["model_id"])
+    for age, is_expired in ((365, False), (366, True)):
+        later = health_of(drawn, quality=0.0, days_later=1 + age - fresh["model_age_days"])
+        row = later.row(by_predicate=same, named=True)
+        assert row["model_age_days"] == age
+        assert (ReasonCode.MODEL_EXPIRED in row["reason_codes"]) == is_expired
+        assert row["confidence"] == 0.0

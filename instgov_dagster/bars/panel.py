@@ -95,6 +95,73 @@ def price_panel(
     return PricePanel(dates=dates, symbols=symbols, prices=fill_forward(prices))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RangePanel:
+    """Adjusted opens, highs and lows beside a `PricePanel`, ``(T, N)`` each, NaN without a bar."""
+
+    open: NDArray[np.float64]
+    high: NDArray[np.float64]
+    low: NDArray[np.float64]
+
+
+def range_panel(
+    price_history: pl.DataFrame, panel: PricePanel, *, asof: date, history: HistoryPolicy
+) -> RangePanel:
+    """Put the range of each symbol's bars beside its prices, in the prices' own units.
+
+    Parameters
+    ----------
+    price_history
+        ``PRICE_SCHEMA``; a bar's range is scaled by ``price / close``, so that it stands where
+        the total return stands. A bar whose close is not positive has none.
+    panel
+        The prices, from the same history and day.
+
+    Returns
+    -------
+    RangePanel
+        Several bars of one session (a weekend of crypto) are one: first open, highest high,
+        lowest low. Nothing is carried over a session without a bar.
+    """
+    shape = panel.prices.shape
+    empty = {name: np.full(shape, np.nan) for name in ("open", "high", "low")}
+    if not panel.symbols or not panel.dates.size:
+        return RangePanel(**empty)
+    start, end = history_window(asof, history)
+    first = np.datetime64(start)
+    session_of = np.searchsorted(panel.dates, first + np.arange((end - start).days))
+    scale = pl.col("price") / pl.col("close")
+    held = (
+        price_history.lazy()
+        .filter(
+            pl.col("date") >= start,
+            pl.col("date") <= panel.dates[-1].astype(date),
+            pl.col("close") > 0.0,
+            pl.col("price") > 0.0,
+        )
+        .select(
+            "date",
+            column=pl.col("symbol").cast(pl.Enum(panel.symbols), strict=False).to_physical(),
+            open=pl.col("open") * scale,
+            high=pl.col("high") * scale,
+            low=pl.col("low") * scale,
+            row=(pl.col("date") - pl.lit(start)).dt.total_days(),
+        )
+        .filter(pl.col("column").is_not_null())
+        .sort("date")
+        .collect()
+    )
+    merged = (
+        held.with_columns(row=pl.Series(session_of[held["row"].to_numpy()], dtype=pl.Int64))
+        .group_by("row", "column", maintain_order=True)
+        .agg(pl.col("open").first(), pl.col("high").max(), pl.col("low").min())
+    )
+    at = (merged["row"].to_numpy(), merged["column"].to_numpy())
+    for name, values in empty.items():
+        values[at] = merged[name].fill_null(np.nan).to_numpy()
+    return RangePanel(**empty)
+
+
 def fill_forward(prices: NDArray[np.float64]) -> NDArray[np.float64]:
     """Carry each column's last finite value down, shape ``(T, N)``; leading NaN stay."""
     if not prices.size:

@@ -19,6 +19,15 @@ class FilteredPath(NamedTuple):
     log_likelihood: float
 
 
+class FilterState(NamedTuple):
+    """What the filter must remember between two sessions; arrays all, so it packs as it is."""
+
+    belief: Floats  # (K,), filtered
+    counts: Floats  # (K, K), prior and learnt
+    log_likelihood: Floats  # (1,)
+    sessions: NDArray[np.int64]  # (1,), seen
+
+
 class HorizonChances(NamedTuple):
     """Where the chain stands after the horizon, and whether it met the worst state on the way."""
 
@@ -79,6 +88,47 @@ def stationary_distribution(transition: Floats) -> Floats:
     return np.asarray(clipped / clipped.sum())
 
 
+def start_filter(prior: Floats, *, pseudo_counts: float, initial: Floats) -> FilterState:
+    """Begin before the first session; see :func:`filter_forward`."""
+    return FilterState(initial, pseudo_counts * prior, np.zeros(1), np.zeros(1, dtype=np.int64))
+
+
+def transition_of(state: FilterState) -> Floats:
+    """Give the posterior mean of the transition matrix, shape ``(K, K)``."""
+    return np.asarray(state.counts / state.counts.sum(axis=1, keepdims=True))
+
+
+def filter_session(state: FilterState, log_emission: Floats) -> FilterState:
+    """Filter one session more; the state handed in is not changed.
+
+    Parameters
+    ----------
+    state
+        After the session before.
+    log_emission
+        Shape ``(K,)``, log densities of what the session showed, finite.
+
+    Raises
+    ------
+    ValueError
+        If a log density is not finite.
+    """
+    peak = float(log_emission.max())
+    if not bool(np.isfinite(log_emission).all()):
+        raise ValueError("log_emissions must be finite")
+    emission = np.exp(log_emission - peak)
+    if int(state.sessions[0]) == 0:
+        weights, counts = state.belief * emission, state.counts
+        total = weights.sum()
+    else:
+        joint = state.belief[:, None] * transition_of(state) * emission
+        weights = joint.sum(axis=0)
+        total = weights.sum()
+        counts = state.counts + joint / total
+    likelihood = state.log_likelihood + (math.log(total) + peak)
+    return FilterState(weights / total, counts, likelihood, state.sessions + 1)
+
+
 def filter_forward(
     log_emissions: Floats, prior: Floats, *, pseudo_counts: float, initial: Floats
 ) -> FilteredPath:
@@ -111,30 +161,15 @@ def filter_forward(
     the row-wise Dirichlet posterior whose mean is the matrix used at ``t + 1``. The smoothed
     joint, which reads the future, never enters.
     """
-    if not bool(np.all(np.isfinite(log_emissions))):
-        raise ValueError("log_emissions must be finite")
     n_sessions, n_states = log_emissions.shape
     beliefs = np.empty((n_sessions, n_states))
     transitions = np.empty((n_sessions, n_states, n_states))
-    counts = pseudo_counts * prior
-    matrix = counts / counts.sum(axis=1, keepdims=True)
-    peak = log_emissions.max(axis=1)
-    emissions = np.exp(log_emissions - peak[:, None])
-    log_likelihood = 0.0
+    state = start_filter(prior, pseudo_counts=pseudo_counts, initial=initial)
     for t in range(n_sessions):
-        if t == 0:
-            weights = initial * emissions[0]
-        else:
-            joint = beliefs[t - 1][:, None] * matrix * emissions[t]
-            weights = joint.sum(axis=0)
-        total = weights.sum()
-        beliefs[t] = weights / total
-        log_likelihood += math.log(total) + float(peak[t])
-        if t > 0:
-            counts = counts + joint / total
-            matrix = counts / counts.sum(axis=1, keepdims=True)
-        transitions[t] = matrix
-    return FilteredPath(beliefs, transitions, log_likelihood)
+        state = filter_session(state, log_emissions[t])
+        beliefs[t] = state.belief
+        transitions[t] = transition_of(state)
+    return FilteredPath(beliefs, transitions, float(state.log_likelihood[0]))
 
 
 def look_ahead(belief: Floats, transition: Floats, *, sessions: int) -> HorizonChances:

@@ -5,15 +5,16 @@ from datetime import date
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.record import ModelRecord, model_record
-from instgov_dagster.beliefs.returns import return_panel
+from instgov_dagster.beliefs.hot.walk import Walk
+from instgov_dagster.beliefs.models import Family, opinions
+from instgov_dagster.beliefs.trust.record import ModelRecord, model_record
 from instgov_dagster.vocabulary.beliefs import ModelHealthMetrics
 from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
-Floats = NDArray[np.float64]
+# trust below one by less than this is rounding
+_FULL_TRUST = 1.0 - 1e-12
 
 HEALTH_SCHEMA = pl.Schema(
     {
@@ -43,12 +44,14 @@ HEALTH_SCHEMA = pl.Schema(
 )
 
 
-def _decay_frame(symbols: tuple[str, ...], model_id: str, record: ModelRecord) -> pl.DataFrame:
+def _decay_frame(walked: Walk, model_id: str, record: ModelRecord) -> pl.DataFrame:
     decay = record.decay
+    names = opinions(Family.SIGMA)
+    speaks = np.stack([np.isfinite(walked.sigmas[name][-1]) for name in names])
     return pl.DataFrame(
         {
-            "symbol": symbols,
-            "model_id": [model_id] * len(symbols),
+            "symbol": walked.symbols,
+            "model_id": [model_id] * len(walked.symbols),
             "model_age_days": decay.age_days,
             "rolling_forecast_error": decay.rolling_error,
             "autocorr_flip_detected": decay.has_flipped,
@@ -56,6 +59,8 @@ def _decay_frame(symbols: tuple[str, ...], model_id: str, record: ModelRecord) -
             "error_decay_factor": decay.error_factor,
             "final_decay_factor": decay.final_factor,
             "is_covered": record.is_covered,
+            "sigma_trust": walked.trust[-1],
+            "is_sigma_whole": speaks.all(axis=0),
         },
         schema_overrides={"symbol": pl.String, "model_id": pl.String},
     ).with_columns(pl.col("rolling_forecast_error").fill_nan(None))
@@ -69,6 +74,9 @@ def _reason_codes() -> pl.Expr:
         ReasonCode.MODEL_AUTOCORR_FLIP: pl.col("autocorr_flip_detected"),
         ReasonCode.MODEL_DECAYED: pl.col("final_decay_factor") < 1.0,
         ReasonCode.MODEL_COVERAGE_REJECTED: ~pl.col("is_covered"),
+        ReasonCode.SIGMA_MEMBER_SILENT: ~pl.col("is_sigma_whole"),
+        ReasonCode.SIGMA_PARAMETERS_AGED: pl.col("is_sigma_whole")
+        & (pl.col("sigma_trust") < _FULL_TRUST),
     }
     found = pl.concat_list(
         [pl.when(test).then(pl.lit(str(code))) for code, test in tests.items()]
@@ -82,6 +90,8 @@ def _judge(rows: pl.DataFrame, policy: ModelPolicy) -> pl.DataFrame:
     health = policy.health
     per_year = (policy.forecast.sessions_per_year / pl.col("horizon_days")).sqrt()
     sharpe = per_year * pl.col("mu") / pl.col("sigma")
+    # a derived model repeats opinions: it neither disagrees with them nor backs them
+    is_opinion = pl.col("model_id").is_in(opinions(Family.MU))
     is_healthy = (
         pl.col("mu").is_not_null()
         & ~pl.col("is_expired")
@@ -92,12 +102,14 @@ def _judge(rows: pl.DataFrame, policy: ModelPolicy) -> pl.DataFrame:
     ).with_columns(
         is_healthy=is_healthy,
         # one opinion does not disagree with itself, and SINGLE_MODEL rejects it anyway
-        model_disagreement_var=sharpe.var(ddof=1).over("symbol").fill_null(0.0),
+        model_disagreement_var=sharpe.filter(is_opinion).var(ddof=1).over("symbol").fill_null(0.0),
         confidence=pl.col("data_quality")
         * pl.col("final_decay_factor")
-        * pl.col("is_covered").cast(pl.Float64),
+        * pl.col("is_covered").cast(pl.Float64)
+        * pl.col("sigma_trust"),
     )
-    is_single = pl.col("is_healthy").sum().over("symbol") < health.min_healthy_models
+    n_healthy = (pl.col("is_healthy") & is_opinion).sum().over("symbol")
+    is_single = n_healthy < health.min_healthy_models
     rows = rows.with_columns(
         is_single=is_single,
         disagreement_penalty=(-health.disagreement_beta * pl.col("model_disagreement_var")).exp(),
@@ -137,9 +149,7 @@ def _join(forecasts: pl.DataFrame, judged: pl.DataFrame, quality: pl.DataFrame) 
 
 
 def assess_health(
-    dates: NDArray[np.datetime64],
-    symbols: tuple[str, ...],
-    prices: Floats,
+    walked: Walk,
     forecasts: pl.DataFrame,
     *,
     data_quality: Mapping[str, float],
@@ -150,8 +160,8 @@ def assess_health(
 
     Parameters
     ----------
-    dates, symbols, prices, forecasts
-        The panel, ``(T,)``, ``N`` names and ``(T, N)``, and ``forecast_models`` of it.
+    walked, forecasts
+        The panel walked to its last session, and ``forecast_models`` of it.
     data_quality
         Quality score in [0, 1] of every symbol.
     policy
@@ -172,21 +182,22 @@ def assess_health(
 
     Notes
     -----
-    SPEC 3, roadmap 6.2-6.5. The errors are those of forecasts made again from every session of
-    the panel with what was known then. ``mu_adjusted`` = mu x penalty on its positive part,
+    SPEC 3, roadmap 6.2-6.5. The errors are those of the forecasts made after every session of
+    the walk with what was known then. Confidence is quality x decay x coverage, the latter times
+    the trust in the stated sigma. ``mu_adjusted`` = mu x penalty on its positive part,
     which is 0 unless the row is healthy and at least two models of the symbol are; the penalty
-    is ``exp(-beta Var(annual Sharpe))`` over all models that speak, healthy or not.
+    is ``exp(-beta Var(annual Sharpe))`` over the opinions that speak, healthy or not.
     """
-    if np.datetime64(asof, "D") <= dates[-1].astype("datetime64[D]"):
-        raise ValueError(f"asof must be after the last session {dates[-1]}, was {asof}")
+    symbols = walked.symbols
+    if np.datetime64(asof, "D") <= walked.dates[-1].astype("datetime64[D]"):
+        raise ValueError(f"asof must be after the last session {walked.dates[-1]}, was {asof}")
     if not symbols and forecasts.is_empty():
         return pl.DataFrame(schema=HEALTH_SCHEMA)
     horizons = forecasts["horizon_days"].unique().to_list()
-    if len(horizons) != 1 or set(forecasts["symbol"]) != set(symbols):
+    if horizons != [walked.horizon] or set(forecasts["symbol"]) != set(symbols):
         raise ValueError("forecasts must hold one horizon and the symbols of the panel")
-    panel = return_panel(prices, policy=policy.forecast, horizon=horizons[0])
     judged = pl.concat(
-        _decay_frame(symbols, model_id, model_record(panel, dates, model_id, asof, policy))
+        _decay_frame(walked, model_id, model_record(walked, model_id, asof, policy))
         for model_id in policy.model_ids
     )
     rows = _join(forecasts, judged, _quality_frame(symbols, data_quality))

@@ -17,6 +17,7 @@ class StandardLaw(NamedTuple):
 
     dof: float
     unit: float  # standard deviations in one unit of the raw Student-t
+    quantile_95: float  # below which 95 % lie
     half_width_95: float  # of the central interval
     cvar_95: float  # mean of the worst 5 %, as a positive loss
 
@@ -56,7 +57,7 @@ def standard_law(dof: float) -> StandardLaw:
     )
     beyond = math.exp(log_density) / tail * (dof + quantile * quantile) / (dof - 1.0)
     half_width = unit * float(stdtrit(dof, 1.0 - tail / 2.0))
-    return StandardLaw(dof, unit, half_width, unit * beyond)
+    return StandardLaw(dof, unit, unit * quantile, half_width, unit * beyond)
 
 
 def read_law(mu: Floats, sigma: Floats, law: StandardLaw) -> PredictiveLaw:

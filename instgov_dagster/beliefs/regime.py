@@ -55,6 +55,7 @@ BELIEF_SCHEMA = pl.Schema(
         "is_reduce_only": pl.Boolean(),
         "parameters": pl.String(),
         "reason_codes": pl.List(pl.String()),
+        "known_at": pl.Datetime("us", "UTC"),
     }
 )
 _STATE_FIELDS = tuple(RegimeProbabilityState.__dataclass_fields__)

@@ -64,6 +64,27 @@ def auction_command(
             print_json({"rows": rows}, descriptor)
 
 
+@app.command(name="beliefs")
+def beliefs_command(
+    sizes: Annotated[str, typer.Option("--sizes", help="Numbers of symbols, comma separated.")] = (
+        "500"
+    ),
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1.0, help="What a peer may take for one size.")
+    ] = 60.0,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a night of beliefs and one live update, beside pandas, arch and hmmlearn."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        from instgov_dagster.bench.beliefs import bench_beliefs
+
+        on_row = None if as_json else _echo
+        rows = bench_beliefs(_sizes(sizes), peer_seconds=seconds, on_row=on_row)
+        if as_json:
+            print_json({"rows": rows}, descriptor)
+
+
 def _sizes(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(","))

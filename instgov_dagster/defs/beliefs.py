@@ -1,4 +1,7 @@
-"""Assets and rules of the beliefs wing: regime, forecasts, model health (phases 6 and 7)."""
+"""Assets and rules of the beliefs wing: regime, models, health, evaluation (phases 6 and 7)."""
+
+import base64
+from typing import Any
 
 import dagster as dg
 
@@ -33,6 +36,18 @@ def regime_beliefs(
 
 
 @night_asset(Wing.BELIEFS, Phase.CAPITAL_COMPETITION, after=["data_governance"])
+def sigma_fits(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Fit the volatility models whose parameters are due, weekly; the last good ones stay (6.5)."""
+    outcome = run_night_step(context, platform, "sigma_fits")
+    failed = outcome.frame.filter(outcome.frame["omega"].is_null())
+    return report_step(
+        outcome, tried=outcome.frame.height, failed=sorted(failed["symbol"].to_list())
+    )
+
+
+@night_asset(Wing.BELIEFS, Phase.CAPITAL_COMPETITION, after=["sigma_fits"])
 def model_forecasts(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:
@@ -65,6 +80,56 @@ def model_decay_metrics(
     )
 
 
+@night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["published_snapshot"])
+def model_evaluation(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Score every model out of sample; no score without its standard error and its n (6.3)."""
+    outcome = run_night_step(context, platform, "model_evaluation")
+    return report_step(outcome, scores=_score_table(outcome.frame))
+
+
+@night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["model_evaluation"])
+def model_trials(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Enter every variant evaluated for the first time in the trials ledger (10.3)."""
+    outcome = run_night_step(context, platform, "model_trials")
+    return report_step(outcome, last_trial=outcome.frame["trial_number"].max())
+
+
+@night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["published_snapshot"])
+def belief_pictures(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Draw the regime, the reliability, the decay and the rank correlation of the night (7.2)."""
+    outcome = run_night_step(context, platform, "belief_pictures")
+    return report_step(outcome, **_inline(outcome.frame))
+
+
+def _inline(pictures: Any) -> dict[str, dg.MarkdownMetadataValue]:
+    # The UI renders images that travel inside the text; scripts would not be run.
+    return {
+        row["name"]: dg.MetadataValue.md(
+            f"![{row['title']}](data:image/svg+xml;base64,"
+            f"{base64.b64encode(row['svg'].encode()).decode()})"
+        )
+        for row in pictures.iter_rows(named=True)
+    }
+
+
+def _score_table(scores: Any) -> dg.MarkdownMetadataValue:
+    lines = ["| model | metric | value | standard error | n | p |", "|---|---|---|---|---|---|"]
+    for row in scores.drop_nulls("value").iter_rows(named=True):
+        p_value = "" if row["p_value"] is None else f"{row['p_value']:.3f}"
+        error = "" if row["standard_error"] is None else f"{row['standard_error']:.4g}"
+        lines.append(
+            f"| {row['model_id']} | {row['metric']} | {row['value']:.4g} | {error} | {row['n']}"
+            f" | {p_value} |"
+        )
+    return dg.MetadataValue.md("\n".join(lines))
+
+
 @rule("regime_beliefs")
 def probabilities_sum_to_one(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
@@ -91,6 +156,32 @@ def regime_inputs_are_present(
     beliefs = read_table(context, platform, "regime_beliefs").select("session", "reason_codes")
     missing = pl.col("reason_codes").list.contains(ReasonCode.REGIME_INPUT_MISSING)
     return none_breaks(beliefs, missing, warns=True)
+
+
+@rule("sigma_fits")
+def every_fit_is_sound_or_says_so(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Every fit has all its parameters, finite, or none and the reason (6.5)."""
+    import polars as pl
+
+    fits = read_table(context, platform, "sigma_fits")
+    stated = ["omega", "alpha", "gamma", "beta", "dof", "variance", "log_likelihood"]
+    is_absent = pl.all_horizontal(pl.col(stated).is_null())
+    says_so = pl.col("reason_codes").list.contains(ReasonCode.SIGMA_FIT_FAILED)
+    is_whole = pl.all_horizontal(pl.col(stated).is_finite().fill_null(value=False))
+    return none_breaks(fits, ~(is_whole | (is_absent & says_so)))
+
+
+@rule("sigma_fits", blocking=False)
+def every_fit_converged(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No fit failed tonight; where one did the last good parameters age on (6.4)."""
+    import polars as pl
+
+    fits = read_table(context, platform, "sigma_fits").select("symbol", "omega", "reason_codes")
+    return none_breaks(fits, pl.col("omega").is_null(), warns=True)
 
 
 @rule("model_forecasts")
@@ -154,3 +245,66 @@ def every_symbol_has_two_healthy_models(
     told = health.select("symbol", "model_id", "final_decay_factor", "reason_codes")
     single = pl.col("reason_codes").list.contains(ReasonCode.SINGLE_MODEL)
     return none_breaks(told, single, warns=True)
+
+
+@rule("model_evaluation")
+def every_score_has_its_error(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No score stands without a standard error, and n is beside each of them (6.3)."""
+    import polars as pl
+
+    scores = read_table(context, platform, "model_evaluation").select(
+        "model_id", "metric", "value", "standard_error", "n"
+    )
+    is_bare = pl.col("value").is_not_null() & pl.col("standard_error").is_null()
+    # a model that says the same as its benchmark differs by nothing, without any error
+    return none_breaks(scores, is_bare & (pl.col("value") != 0.0))
+
+
+@rule("model_evaluation", blocking=False)
+def no_model_is_worse_than_its_benchmark(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No model's loss is significantly above its benchmark's (Diebold-Mariano, HLN; 6.3)."""
+    import polars as pl
+
+    scores = read_table(context, platform, "model_evaluation")
+    compared = scores.filter(pl.col("metric").str.starts_with("diebold_mariano"))
+    return none_breaks(compared, pl.col("is_significant") & (pl.col("value") > 0.0), warns=True)
+
+
+@rule("model_evaluation", blocking=False)
+def no_score_is_too_good(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No mu model claims an out-of-sample R2 beyond what is credible (6.3)."""
+    import polars as pl
+
+    scores = read_table(context, platform, "model_evaluation").filter(pl.col("metric") == "oos_r2")
+    limit = platform.open().policy.models.evaluation.credible_r2
+    return none_breaks(scores, pl.col("value").fill_null(0.0) > limit, warns=True)
+
+
+@rule("model_evaluation", blocking=False)
+def intervals_hold_what_they_promise(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """No 95 % interval holds significantly more or less than it promises (6.5)."""
+    import polars as pl
+
+    scores = read_table(context, platform, "model_evaluation")
+    coverage = scores.filter(pl.col("metric") == "coverage_95")
+    return none_breaks(coverage, pl.col("is_significant"), warns=True)
+
+
+@rule("model_trials")
+def trials_are_numbered_without_a_gap(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Tonight's new variants are distinct and numbered on, one after another (10.3)."""
+    trials = read_table(context, platform, "model_trials").sort("trial_number")
+    numbers = trials["trial_number"].to_list()
+    is_dense = not numbers or numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    is_distinct = trials["variant_sha256"].n_unique() == trials.height
+    return verdict(passed=is_dense and is_distinct, new=trials.height)

@@ -51,6 +51,8 @@ INPUT_TABLES = (
     "symbol_classes",
     "previous_lifecycle",
     "past_risk_forecasts",
+    "previous_sigma_fits",
+    "previous_model_trials",
     "strategy_returns",
     "portfolio",
     "system_state",
@@ -59,6 +61,7 @@ INPUT_TABLES = (
 #: The inputs frozen with the night's ingestion: its stamp covers them.
 STAMPED_INPUTS = ("bars", "stress_bars", "strategy_returns", "portfolio", "system_state")
 
+_WALKED = ("price_history", "data_governance", "sigma_fits", "previous_sigma_fits")
 _DECIDING = (*SNAPSHOT_TABLES, "portfolio", "system_state")
 
 STEPS: tuple[NightStep, ...] = (
@@ -102,14 +105,20 @@ STEPS: tuple[NightStep, ...] = (
         cause_domain=frozenset({ReasonCode.REGIME_CRISIS_REDUCE_ONLY}),
     ),
     NightStep(
+        name="sigma_fits",
+        needs=("price_history", "data_governance", "previous_sigma_fits"),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=beliefs.fit,
+    ),
+    NightStep(
         name="model_forecasts",
-        needs=("price_history", "data_governance"),
+        needs=_WALKED,
         phase=Phase.CAPITAL_COMPETITION,
         run=beliefs.forecast,
     ),
     NightStep(
         name="model_decay_metrics",
-        needs=("price_history", "data_governance", "model_forecasts"),
+        needs=(*_WALKED, "model_forecasts"),
         phase=Phase.CAPITAL_COMPETITION,
         run=beliefs.assess,
     ),
@@ -189,6 +198,25 @@ STEPS: tuple[NightStep, ...] = (
         ),
         phase=Phase.LIVE_TRADING,
         run=decision.decide_symbols,
+    ),
+    # What follows decides nothing tonight: it stands behind the decision, not before it.
+    NightStep(
+        name="model_evaluation",
+        needs=_WALKED,
+        phase=Phase.LIVE_TRADING,
+        run=beliefs.evaluate,
+    ),
+    NightStep(
+        name="model_trials",
+        needs=("model_evaluation", "previous_model_trials"),
+        phase=Phase.LIVE_TRADING,
+        run=beliefs.count_trials,
+    ),
+    NightStep(
+        name="belief_pictures",
+        needs=_WALKED,
+        phase=Phase.LIVE_TRADING,
+        run=beliefs.draw,
     ),
 )
 

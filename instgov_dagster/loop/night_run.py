@@ -16,7 +16,7 @@ from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_hel
 from instgov_dagster.adapters.store.bar_store import append_bars
 from instgov_dagster.adapters.store.night_store import (
     is_written,
-    latest_asof,
+    read_latest_before,
     read_night,
     read_nights_before,
     write_night,
@@ -82,6 +82,8 @@ _FROZEN = {
     "system_state": "night_system_state",
 }
 _OF_BARS = ("bars", "stress_bars")
+# What a night reads of all nights before it.
+_REMEMBERED = {"previous_sigma_fits": "sigma_fits", "previous_model_trials": "model_trials"}
 _DECIDED = ("governance_decisions", "capital_allocations")
 
 
@@ -315,23 +317,28 @@ class NightRun:
         }
 
     def _stamps(self, con: duckdb.DuckDBPyConnection) -> tuple[PhaseStamp, ...]:
-        if not is_written(con, "phase_stamps", asof=self.context.asof):
+        asof = self.context.asof
+        if not is_written(con, "phase_stamps", asof=asof):
             return ()
-        frame = read_night(con, "phase_stamps", asof=self.context.asof)
-        return stamps_from_frame(frame.with_columns(pl.lit(self.context.asof).alias("asof")))
+        frame = read_night(con, "phase_stamps", asof=asof)
+        return stamps_from_frame(frame.with_columns(pl.lit(asof).alias("asof")))
 
     def _input(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
+        asof = self.context.asof
         match name:
             case "bars" | "stress_bars":
                 return self._bars(con, name)
             case "symbol_classes":
                 return con.sql("SELECT * FROM symbol_classes").pl()
             case "previous_lifecycle":
-                return self._previous_lifecycle(con)
+                found = read_latest_before(con, "strategy_lifecycle_log", before=asof)
+                return pl.DataFrame(schema=LIFECYCLE_SCHEMA) if found is None else found
             case "past_risk_forecasts":
-                return read_nights_before(con, "risk_forecasts", before=self.context.asof)
+                return read_nights_before(con, "risk_forecasts", before=asof)
+            case _ if name in _REMEMBERED:
+                return read_nights_before(con, _REMEMBERED[name], before=asof).drop("asof")
             case _:
-                return read_night(con, _FROZEN.get(name, name), asof=self.context.asof)
+                return read_night(con, _FROZEN.get(name, name), asof=asof)
 
     def _made(
         self, con: duckdb.DuckDBPyConnection, read: Mapping[str, pl.DataFrame] | None = None
@@ -346,12 +353,6 @@ class NightRun:
             name: written_sha256(con, _FROZEN.get(name, name), asof=asof) for name in sorted(names)
         }
         return hashes | {name: digest for name, digest in found.items() if digest is not None}
-
-    def _previous_lifecycle(self, con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
-        before = latest_asof(con, "strategy_lifecycle_log", before=self.context.asof)
-        if before is None:
-            return pl.DataFrame(schema=LIFECYCLE_SCHEMA)
-        return read_night(con, "strategy_lifecycle_log", asof=before)
 
     def table(self, name: str) -> pl.DataFrame:
         """Read one of the night's tables, or one of its inputs, as it is stored now."""
@@ -390,10 +391,10 @@ class NightRun:
 
     def stop(self, halt: SystemHalt) -> SystemState:
         """Latch STOP_SYSTEM for what was raised, in the night's chain."""
-        cause = cause_of(halt.reason_code, halt.detail, state=SystemStateName.STOP_SYSTEM)
-        return self.raise_cause(cause)
+        stop = SystemStateName.STOP_SYSTEM
+        return self.raise_cause(cause_of(halt.reason_code, halt.detail, state=stop))
 
     def raise_cause(self, cause: Cause) -> SystemState:
         """Write one cause into the night's chain and give the state that follows."""
-        home = self._platform.home
-        return observe(home, self._chain, self._log, (cause,), domain={cause.reason_code})
+        domain = {cause.reason_code}
+        return observe(self._platform.home, self._chain, self._log, (cause,), domain=domain)

@@ -19,6 +19,7 @@ from instgov_dagster.adapters.markets.simulated import SimulatedMarket
 from instgov_dagster.adapters.runtime import Clock, Home, RealClock, code_sha256
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
+from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import is_session, knowledge_instant
 from instgov_dagster.bars.providers import entitled_providers
 from instgov_dagster.governance.state import cause_of
@@ -69,6 +70,7 @@ class Platform:
 
     def context(self, asof: date) -> NightContext:
         """Give the fixed surroundings of one night."""
+        sigma = self.policy.models.forecast.sigma
         return NightContext(
             asof=asof,
             known_at=knowledge_instant(asof, self.policy.history),
@@ -76,6 +78,7 @@ class Platform:
             universe=self.universe,
             policy=self.policy,
             entitled=self.entitled,
+            spread=ProcessSpread(parallel_from=sigma.parallel_from, workers=sigma.workers),
         )
 
     def open_chain(self, chain: Chain, *, clock: Clock | None = None) -> Journal:

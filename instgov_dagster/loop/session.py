@@ -90,6 +90,7 @@ def run_session(
                 cycles=cycles,
                 period_seconds=platform.policy.loop.period_seconds or 1.0,
                 seed=platform.settings.seed,
+                day_cycles=platform.policy.loop.day_cycles,
             )
             session = Session(platform, asof, span, run_id, stop=stop)
             session.open()

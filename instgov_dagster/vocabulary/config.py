@@ -25,11 +25,13 @@ class LoopPolicy:
 
     ``late_after_seconds`` is when a cycle counts as late and holds what is held;
     ``snapshot_halt_multiple`` how many times the time to live may pass before a halt;
-    ``cold_every_cycles`` where the solver starts cold, so that a replay may begin there.
+    ``cold_every_cycles`` where the solver starts cold, so that a replay may begin there;
+    ``day_cycles`` in how many cycles the markets `simulated` and `files` walk the day's bar.
     """
 
     period_seconds: float = number(1.0, ge=0, le=3600)
     cycles: int = number(60, ge=1, le=86_400)
+    day_cycles: int = number(600, ge=4, le=86_400)
     late_after_seconds: float = number(1.0, gt=0, le=3600)
     cold_every_cycles: int = number(60, ge=1)
     snapshot_refresh_minutes: float = number(30.0, gt=0, le=1440)

@@ -155,6 +155,19 @@ _BELIEFS = {
     ),
     "FORECAST_STATED": (_INFO, "A finite forecast was made, with its interval."),
     "FORECAST_NOT_FINITE": (_REJECT, "A forecast is missing or not a finite number."),
+    "SIGMA_FITTED": (_INFO, "The volatility model's parameters were estimated anew."),
+    "SIGMA_FIT_FAILED": (
+        _WARNING,
+        "The volatility model found no sound parameters; the last good ones age on.",
+    ),
+    "SIGMA_MEMBER_SILENT": (
+        _WARNING,
+        "A volatility model says nothing of the symbol; the confidence is cut by its share.",
+    ),
+    "SIGMA_PARAMETERS_AGED": (
+        _INFO,
+        "The volatility model's parameters are older than tonight; the confidence is cut.",
+    ),
 }
 _CAPITAL = {
     "ALLOCATED": (_INFO, "The bid won capital in the auction."),

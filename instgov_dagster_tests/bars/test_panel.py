@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from instgov_dagster.bars.adjusted import adjust_bars
-from instgov_dagster.bars.panel import PricePanel, fill_forward, price_panel
+from instgov_dagster.bars.panel import PricePanel, fill_forward, price_panel, range_panel
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster_tests.bars.quality.frames import (
@@ -113,3 +113,37 @@ def test_filling_forward_is_the_pandas_way(prices: np.ndarray) -> None:
     pandas = pytest.importorskip("pandas")
     expected = pandas.DataFrame(prices).ffill().to_numpy()
     assert np.array_equal(fill_forward(prices), expected, equal_nan=True)
+
+
+def test_the_ranges_stand_where_the_total_return_stands_and_weekends_are_one_bar() -> None:
+    doubled = PRICES.with_columns(price=2.0 * pl.col("price"))
+    found = panel(doubled, "BTC-USD", "ZZZ")
+    ranges = range_panel(doubled, found, asof=ASOF, history=HISTORY)
+    days = [date(2024, 11, day) for day in (23, 24, 25)]
+    rows = PRICES.filter((pl.col("symbol") == "BTC-USD") & pl.col("date").is_in(days)).sort("date")
+    at = int(np.searchsorted(found.dates, np.datetime64("2024-11-25")))
+    scale = 2.0 * rows["price"] / rows["close"]
+    assert ranges.open[at, 0] == pytest.approx(rows["open"][0] * scale[0], rel=1e-12)
+    assert ranges.high[at, 0] == pytest.approx((rows["high"] * scale).max(), rel=1e-12)
+    assert ranges.low[at, 0] == pytest.approx((rows["low"] * scale).min(), rel=1e-12)
+    assert np.isnan(ranges.open[:, 1]).all()
+
+
+def test_no_range_is_carried_over_a_session_without_a_bar() -> None:
+    gone = PRICES.filter((pl.col("symbol") == "AAA") & (pl.col("date") != date(2024, 11, 26)))
+    found = panel(gone, "AAA")
+    ranges = range_panel(gone, found, asof=ASOF, history=HISTORY)
+    at = int(np.searchsorted(found.dates, np.datetime64("2024-11-26")))
+    assert np.isfinite(found.prices[at, 0])
+    assert np.isnan([ranges.open[at, 0], ranges.high[at, 0], ranges.low[at, 0]]).all()
+
+
+def test_a_bar_that_closed_at_or_below_zero_has_no_range() -> None:
+    negative = PRICES.filter(pl.col("symbol") == "AAA").with_columns(
+        close=pl.when(pl.col("date") == date(2024, 11, 26)).then(-37.63).otherwise("close")
+    )
+    found = panel(negative, "AAA")
+    ranges = range_panel(negative, found, asof=ASOF, history=HISTORY)
+    at = int(np.searchsorted(found.dates, np.datetime64("2024-11-26")))
+    assert np.isnan(ranges.high[at, 0])
+    assert np.isfinite(ranges.high[at - 1, 0])

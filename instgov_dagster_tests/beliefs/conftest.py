@@ -10,6 +10,9 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from instgov_dagster.beliefs.hot.walk import MarketPanel, Walk, walk
+from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy
+
 Floats = NDArray[np.float64]
 
 
@@ -38,6 +41,39 @@ def drawn_panel(*, seed: int, sessions: int, symbols: int) -> Panel:
     return Panel(dates, names, prices, spy, vix)
 
 
+def market_of(
+    panel: Panel, *, fits: pl.DataFrame | None = None, ranges: bool = True
+) -> MarketPanel:
+    """Show a panel to the models, with ranges that hold open and close.
+
+    The open is the close before, and the extremes lie half a percent beyond both.
+    """
+    opened = np.vstack([panel.prices[:1], panel.prices[:-1]])
+    with np.errstate(invalid="ignore"):
+        high = 1.005 * np.fmax(opened, panel.prices)
+        low = 0.995 * np.fmin(opened, panel.prices)
+    shown = {"open": opened, "high": high, "low": low} if ranges else {}
+    return MarketPanel(
+        dates=panel.dates, symbols=panel.symbols, close=panel.prices, fits=fits, **shown
+    )
+
+
+def walked(panel: Panel, *, fits: pl.DataFrame | None = None, ranges: bool = False) -> Walk:
+    """Walk a panel under the default rules, five sessions ahead; closes only unless told."""
+    market = market_of(panel, fits=fits, ranges=ranges)
+    key = (panel.symbols, panel.dates.tobytes(), panel.prices.tobytes(), ranges)
+    if fits is not None or key not in _WALKS:
+        found = walk(market, policy=ModelPolicy().forecast, horizon=5)
+        if fits is not None:
+            return found
+        _WALKS[key] = found
+    return _WALKS[key]
+
+
+# The same panel is walked by many tests; a walk is never changed.
+_WALKS: dict[tuple[object, ...], Walk] = {}
+
+
 @pytest.fixture(scope="session")
 def drawn() -> Panel:
     """One drawn panel of five years and twelve symbols, shared and never changed."""
@@ -45,6 +81,12 @@ def drawn() -> Panel:
     for array in (panel.prices, panel.spy, panel.vix):
         array.flags.writeable = False
     return panel
+
+
+@pytest.fixture(scope="session")
+def drawn_walk(drawn: Panel) -> Walk:
+    """The drawn panel walked once; shared and never changed."""
+    return walked(drawn)
 
 
 def _real_closes() -> pl.DataFrame:

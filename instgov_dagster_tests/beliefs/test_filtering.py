@@ -13,11 +13,16 @@ from scipy import stats
 from statsmodels.tsa.regime_switching import markov_switching
 
 from instgov_dagster.beliefs.filtering import (
+    FilterState,
     filter_forward,
+    filter_session,
     look_ahead,
+    start_filter,
     stationary_distribution,
     student_t_log_density,
+    transition_of,
 )
+from instgov_dagster.beliefs.hot.packing import pack_state, unpack_state
 from instgov_dagster.vocabulary.policy.beliefs import EmissionTable, RegimePolicy, RegimeValues
 
 Floats = NDArray[np.float64]
@@ -191,3 +196,21 @@ def test_a_logarithmic_observation_that_is_not_positive_is_refused() -> None:
     )
     with pytest.raises(ValueError, match="must be > 0"):
         student_t_log_density(np.array([0.0]), table, dof=5.0)
+
+
+@pytest.mark.roadmap("3.2", "7.4")
+@settings(max_examples=30)
+@given(st.sets(st.integers(1, 59)), st.integers(0, 1000))
+def test_killed_and_restored_between_any_sessions_every_later_belief_is_bit_equal(
+    kills: set[int], seed: int
+) -> None:
+    log_emissions = emissions(seed, 60)
+    path = filter_forward(log_emissions, PRIOR, pseudo_counts=10.0, initial=START)
+    state = start_filter(PRIOR, pseudo_counts=10.0, initial=START)
+    for t in range(60):
+        if t in kills:
+            state = FilterState(**unpack_state(pack_state(state._asdict())))
+        state = filter_session(state, log_emissions[t])
+        assert state.belief.tobytes() == path.beliefs[t].tobytes()
+        assert transition_of(state).tobytes() == path.transitions[t].tobytes()
+    assert float(state.log_likelihood[0]) == path.log_likelihood

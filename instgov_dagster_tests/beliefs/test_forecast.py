@@ -6,39 +6,33 @@ import numpy as np
 import polars as pl
 import pytest
 
-from instgov_dagster.beliefs.forecast import (
-    FORECAST_SCHEMA,
-    forecast_models,
-    forecast_rows,
-    predict,
-    predict_path,
-)
-from instgov_dagster.beliefs.models import build_model
-from instgov_dagster.beliefs.returns import return_panel
-from instgov_dagster.vocabulary.policy.beliefs import ForecastPolicy, ModelPolicy
-from instgov_dagster.vocabulary.policy.capital import CVaRConfig
+from instgov_dagster.beliefs.forecast import FORECAST_SCHEMA, forecast_models, forecast_rows
+from instgov_dagster.beliefs.models import MODELS as CARDS
+from instgov_dagster.beliefs.models import Family, opinions
+from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy, StrategySpec
 from instgov_dagster.vocabulary.reasons import ReasonCode
-from instgov_dagster_tests.beliefs.conftest import Panel, real_panel
+from instgov_dagster_tests.beliefs.conftest import Panel, real_panel, walked
 
-MODELS, CVAR = ModelPolicy(), CVaRConfig()
+MODELS = ModelPolicy()
+SIX = ("james_stein", "momentum", "reversal", "ridge", "combination", "defensive")
 NUMBERS = ("mu", "sigma", "p_loss", "cvar_95", "lower_95", "upper_95")
 
 
 def forecast(panel: Panel) -> pl.DataFrame:
-    return forecast_models(panel.dates, panel.symbols, panel.prices, models=MODELS, cvar=CVAR)
+    return forecast_models(walked(panel), MODELS)
 
 
 @pytest.mark.roadmap("6.5")
 def test_every_model_states_mu_sigma_and_an_interval_for_every_symbol(drawn: Panel) -> None:
     frame = forecast(drawn)
     assert frame.schema == FORECAST_SCHEMA
-    assert frame.height == 2 * 12
-    assert set(frame["model_id"]) == {"james_stein", "momentum"}
+    assert frame.height == 6 * 12
+    assert set(frame["model_id"]) == set(SIX)
     assert frame.select(NUMBERS).null_count().sum_horizontal()[0] == 0
     assert frame["forecast_session"].unique().to_list() == [drawn.dates[-1].item()]
     assert frame["horizon_days"].unique().to_list() == [5]
     rows = forecast_rows(frame)
-    assert len(rows) == 24
+    assert len(rows) == 72
     assert all(row.lower_95 < row.mu < row.upper_95 for row in rows)
 
 
@@ -47,7 +41,8 @@ def test_no_forecast_claims_an_annual_sharpe_above_one() -> None:
     n = 600
     rising = 100 * 1.01 ** np.arange(n)[:, None] * (1 + 0.001 * (np.arange(n) % 2))[:, None]
     dates = np.busday_offset("2020-01-01", np.arange(n), roll="forward")
-    frame = forecast_models(dates, ("UP",), rising, models=MODELS, cvar=CVAR)
+    panel = Panel(dates, ("UP",), rising, rising[:, 0], rising[:, 0])
+    frame = forecast(panel).filter(pl.col("model_id").is_in(["james_stein", "momentum"]))
     sharpe = frame.select(np.sqrt(252 / 5) * pl.col("mu") / pl.col("sigma")).to_series()
     assert sharpe.to_list() == pytest.approx([1.0, 1.0], rel=1e-12)
 
@@ -56,30 +51,20 @@ def test_no_forecast_claims_an_annual_sharpe_above_one() -> None:
 def test_a_symbol_without_prices_is_absent_with_its_reason_and_never_nan(drawn: Panel) -> None:
     prices = np.array(drawn.prices)
     prices[:, 0] = np.nan
-    prices[:-100, 1] = np.nan
+    prices[:-60, 1] = np.nan
     prices[-1, 2] = np.inf
     frame = forecast(drawn._replace(prices=prices))
     absent = frame.filter(pl.col("symbol").is_in(drawn.symbols[:3]))
     assert absent.select(pl.col(NUMBERS).is_null().all()).row(0) == (True,) * 6
-    assert absent["reason_codes"].to_list() == [[ReasonCode.FORECAST_NOT_FINITE]] * 6
+    assert absent["reason_codes"].to_list() == [[ReasonCode.FORECAST_NOT_FINITE]] * 18
     held = frame.filter(~pl.col("symbol").is_in(drawn.symbols[:3]))
-    assert held["reason_codes"].to_list() == [[ReasonCode.FORECAST_STATED]] * 18
+    assert held["reason_codes"].to_list() == [[ReasonCode.FORECAST_STATED]] * 54
     assert not frame.select(pl.col(NUMBERS).is_nan().any()).row(0).count(True)
-    assert len(forecast_rows(frame)) == 18
-
-
-def test_the_last_row_of_the_path_is_the_forecast_of_tonight(drawn: Panel) -> None:
-    policy = ForecastPolicy()
-    model = build_model("momentum", policy)
-    tonight = predict(model, drawn.prices[:900], policy, horizon=5)
-    panel = return_panel(drawn.prices, policy=policy, horizon=5)
-    then = predict_path(model, panel, policy)
-    assert tonight.mu.tobytes() == then.mu[899].tobytes()
-    assert tonight.sigma.tobytes() == then.sigma[899].tobytes()
+    assert len(forecast_rows(frame)) == 54
 
 
 def test_no_symbol_is_no_forecast_and_no_error(drawn: Panel) -> None:
-    frame = forecast_models(drawn.dates, (), drawn.prices[:, :0], models=MODELS, cvar=CVAR)
+    frame = forecast(drawn._replace(symbols=(), prices=drawn.prices[:, :0]))
     assert frame.is_empty()
     assert frame.schema == FORECAST_SCHEMA
 
@@ -97,8 +82,20 @@ def test_a_panel_that_contradicts_itself_is_refused(drawn: Panel) -> None:
 def test_the_real_panel_of_2024_12_06_is_forecast_without_a_gap(real_closes: pl.DataFrame) -> None:
     panel = real_panel(real_closes, asof=date(2024, 12, 6))
     frame = forecast(panel)
-    assert frame.height == 2 * 56
+    assert frame.height == 6 * 56
     assert frame["mu"].null_count() == 0
-    assert len(forecast_rows(frame)) == 112
+    assert len(forecast_rows(frame)) == 336
     # crypto weeks are real, and so is a cash fund: the volatilities span two orders
     assert frame["sigma"].max() > 50 * frame["sigma"].min()
+
+
+def test_the_strategies_of_the_rules_are_the_six_and_four_of_them_are_opinions() -> None:
+    assert tuple(strategy.strategy_id for strategy in MODELS.strategies) == SIX
+    assert set(opinions(Family.MU)) == {"james_stein", "momentum", "reversal", "ridge"}
+    assert set(SIX) | {"zero"} == {n for n, card in CARDS.items() if card.family is Family.MU}
+
+
+def test_a_strategy_of_an_unknown_model_is_refused_by_name(drawn: Panel) -> None:
+    unknown = StrategySpec(strategy_id="guess", model_id="oracle", half_life_sessions=5.0)
+    with pytest.raises(ValueError, match="was 'oracle'"):
+        forecast_models(walked(drawn), ModelPolicy(strategies=(unknown,)))

@@ -1,5 +1,7 @@
 """The regime believed: triggers by hand, missing inputs, rows, and the real crises."""
 
+import json
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -137,6 +139,36 @@ def test_a_panic_cuts_the_budget_by_the_square_and_allows_reductions_only() -> N
 
 
 @pytest.mark.roadmap("7.3")
+def test_five_quiet_sessions_from_the_first_on_release_nothing_that_never_latched() -> None:
+    # the third session cuts; two quiet ones before it must not count toward the release
+    path = np.array([0.1, 0.1, 0.3, 0.1, 0.1, 0.1, 0.1, 0.1])
+    assert trigger_path(path, POLICY).is_derisked.tolist() == [False] * 2 + [True] * 5 + [False]
+    # four quiet sessions from the very first are four, whatever came before the history held
+    assert trigger_path(np.array([0.1] * 4 + [0.3]), POLICY).is_derisked.tolist()[-1]
+
+
+@pytest.mark.parametrize("multiplier", [-0.01, 1.01, float("nan")])
+def test_a_gross_multiplier_outside_its_bounds_is_refused(multiplier: float) -> None:
+    belief = believe_regime(observed(5, **CALM), POLICY)
+    with pytest.raises(ValueError, match="gross_multiplier"):
+        replace(belief, gross_multiplier=multiplier)
+    assert replace(belief, gross_multiplier=0.0).gross_multiplier == 0.0
+
+
+def test_the_parameters_are_stored_with_the_belief_and_read_the_same_every_night() -> None:
+    told = believe_regime(observed(5, **CALM), POLICY).parameters
+    assert json.loads(told)["derisk_threshold"] == POLICY.derisk_threshold
+    assert list(json.loads(told)) == sorted(json.loads(told))
+
+
+def test_a_panel_whose_spy_alone_is_missing_has_a_missing_input_too(drawn: Panel) -> None:
+    spy = np.array(drawn.spy)
+    spy[-4:] = np.nan
+    belief = believe_regime(signals_of(drawn._replace(spy=spy)), POLICY)
+    assert ReasonCode.REGIME_INPUT_MISSING in belief.reason_codes
+
+
+@pytest.mark.roadmap("7.3")
 def test_a_calm_market_keeps_its_whole_budget() -> None:
     belief = believe_regime(observed(30, **CALM), POLICY)
     assert belief.gross_multiplier == 1.0
@@ -261,3 +293,23 @@ def test_the_worst_observed_upper_half_of_a_calm_year_is_no_crisis(
     panel = real_panel(real_closes, asof=date(2024, 7, 1), days=500)
     path = believe_regime(signals_of(panel), POLICY).path
     assert path["current_belief_crisis"].max() < POLICY.release_threshold
+
+
+@pytest.mark.roadmap("7.2", "7.3")
+def test_the_trigger_is_quiet_in_calm_years_and_fires_by_the_second_of_march_2020(
+    real_closes: pl.DataFrame,
+) -> None:
+    stocks = [n for n in real_closes.columns if not ("=" in n or n.endswith("-USD") or n[0] == "^")]
+    panel = real_panel(real_closes, asof=date(2025, 6, 28), days=3000)
+    kept = [panel.symbols.index(name) for name in stocks if name != "date"]
+    path = believe_regime(signals_of(panel._replace(prices=panel.prices[:, kept])), POLICY).path
+    quiet = pl.col("p_hit_crisis_5d") < 0.15
+    before = path.filter(pl.col("session") < date(2020, 2, 20)).tail(63)
+    assert before.select(quiet.mean()).item() >= 0.80
+    for year in (2019, 2021, 2024):
+        days = path.filter(pl.col("session").dt.year() == year)
+        assert days.select(quiet.mean()).item() >= 0.80
+    spring = path.filter(
+        (pl.col("session") >= date(2020, 2, 1)) & (pl.col("p_hit_crisis_5d") > 0.2)
+    )
+    assert spring["session"].min() <= date(2020, 3, 2)

@@ -27,7 +27,8 @@ PARENTS = {
     "history_coverage": {"price_history"},
     "data_governance": {"history_coverage"},
     "regime_beliefs": {"data_governance"},
-    "model_forecasts": {"data_governance"},
+    "sigma_fits": {"data_governance"},
+    "model_forecasts": {"sigma_fits"},
     "model_decay_metrics": {"model_forecasts"},
     "cvar_coverage": {"data_governance"},
     "strategy_lifecycle": {"model_decay_metrics", "cvar_coverage"},
@@ -46,6 +47,9 @@ PARENTS = {
     "risk_verdicts": {"capital_allocations"},
     "execution_plan": {"risk_verdicts"},
     "governance_decisions": {"execution_plan"},
+    "model_evaluation": {"published_snapshot"},
+    "model_trials": {"model_evaluation"},
+    "belief_pictures": {"published_snapshot"},
     "published_snapshot": {"governance_decisions"},
     "decision_journal": {"published_snapshot"},
     "live_decisions": {"published_snapshot"},
@@ -57,7 +61,10 @@ GROUPS = {
     "bars": [
         "data_governance", "data_quality", "history_coverage", "price_history", "raw_bars",
     ],
-    "beliefs": ["model_decay_metrics", "model_forecasts", "regime_beliefs"],
+    "beliefs": [
+        "belief_pictures", "model_decay_metrics", "model_evaluation", "model_forecasts",
+        "model_trials", "regime_beliefs", "sigma_fits",
+    ],
     "capital": [
         "auction_bids", "auction_certificate", "capital_allocations", "cvar_coverage",
         "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
@@ -79,6 +86,9 @@ BLOCKING = {
         "some_symbol_is_eligible",
     },
     "regime_beliefs": {"probabilities_sum_to_one"},
+    "sigma_fits": {"every_fit_is_sound_or_says_so"},
+    "model_evaluation": {"every_score_has_its_error"},
+    "model_trials": {"trials_are_numbered_without_a_gap"},
     "model_forecasts": {"every_forecast_has_an_interval", "every_forecast_is_finite"},
     "model_decay_metrics": {"decay_is_bounded", "every_model_has_an_age"},
     "cvar_coverage": {"cvar_coverage_e_process"},
@@ -109,7 +119,13 @@ BLOCKING = {
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
     "regime_beliefs": {"regime_inputs_are_present"},
+    "sigma_fits": {"every_fit_converged"},
     "model_decay_metrics": {"every_symbol_has_two_healthy_models"},
+    "model_evaluation": {
+        "intervals_hold_what_they_promise",
+        "no_model_is_worse_than_its_benchmark",
+        "no_score_is_too_good",
+    },
     "stress_scenarios": {"stress_set_is_present"},
     "cvar_coverage": {
         "cvar_coverage_acerbi_szekely", "cvar_coverage_christoffersen", "cvar_coverage_kupiec",

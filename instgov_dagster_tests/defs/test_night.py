@@ -62,7 +62,10 @@ def test_one_run_takes_the_night_from_raw_bars_to_the_published_snapshot(
     assert recorded_night.result.success
     assert set(assets_of(recorded_night.result)) == JOBS[NIGHT]
     assert assets_of(recorded_night.result)[0] == "raw_bars"
-    assert assets_of(recorded_night.result)[-1] == "published_snapshot"
+    order = assets_of(recorded_night.result)
+    # what the models were worth decides nothing tonight, and delays no snapshot
+    after = {"model_evaluation", "model_trials", "belief_pictures"}
+    assert set(order[order.index("published_snapshot") + 1 :]) == after
 
 
 @pytest.mark.roadmap("2.4", "3.1", "5.4", "9.3")

@@ -27,6 +27,7 @@ from instgov_dagster.vocabulary.policy.beliefs import (
     StrategySpec,
     TransitionPrior,
 )
+from instgov_dagster.vocabulary.policy.models import SigmaPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 STATE: dict[str, Any] = {
@@ -203,11 +204,15 @@ def test_the_policies_hold_the_numbers_of_the_specification() -> None:
     assert regime.degrees_of_freedom == 5.0
     assert models.health.disagreement_beta == math.log(2.0)
     assert (models.health.age_grace_days, models.health.max_age_days) == (30, 365)
-    assert models.model_ids == ("james_stein", "momentum")
-    assert models.half_life_of("james_stein") == 126.0
-    assert models.half_life_of("momentum") == 63.0
-    with pytest.raises(ValueError, match="'reversal'"):
-        models.half_life_of("reversal")
+    halves = {"james_stein": 126, "momentum": 63, "reversal": 5, "ridge": 21, "combination": 21}
+    halves |= {"defensive": 21}
+    assert models.model_ids == tuple(halves)
+    assert {name: models.half_life_of(name) for name in halves} == halves
+    sigma = models.forecast.sigma
+    assert (sigma.ewma_fast, sigma.ewma_slow, sigma.rolling_sessions) == (0.94, 0.97, 252)
+    assert sigma.garch_refit_sessions == 5
+    with pytest.raises(ValueError, match="'oracle'"):
+        models.half_life_of("oracle")
 
 
 def test_policies_that_contradict_themselves_are_refused() -> None:
@@ -217,6 +222,13 @@ def test_policies_that_contradict_themselves_are_refused() -> None:
         ForecastPolicy(mean_sessions=252, mean_min_sessions=253)
     with pytest.raises(ValueError, match="momentum_skip_sessions must be <"):
         ForecastPolicy(momentum_lookback_sessions=63, momentum_skip_sessions=63)
+    for lags in ((), (5, 1), (0, 1), (1, 1), (1, 2000)):
+        with pytest.raises(ValueError, match="ridge_lags must increase"):
+            ForecastPolicy(ridge_lags=lags)
+    with pytest.raises(ValueError, match="range_min_sessions must be <= range_sessions"):
+        SigmaPolicy(range_sessions=10, range_min_sessions=11)
+    with pytest.raises(ValueError, match="garch_min_sessions must be <= garch_sessions"):
+        SigmaPolicy(garch_sessions=300)
     with pytest.raises(ValueError, match="age_grace_days must be <"):
         HealthPolicy(age_grace_days=300, max_age_days=200)
     with pytest.raises(ValueError, match="at least one strategy"):

@@ -30,7 +30,8 @@ class SessionSpan:
 
     Cycle 0 of a day stands at the open of the New York exchange on ``day`` or on the next day it
     trades, whatever the session. A session leads ``cycles`` of them from ``first_cycle`` on, so
-    that one may go on where another ended. The clock goes on after the close; the prices stand.
+    that one may go on where another ended. The day's whole bar is walked in ``day_cycles`` of
+    them, so that a session short enough to wait for sees the market move; later prices stand.
     """
 
     day: date
@@ -38,6 +39,7 @@ class SessionSpan:
     period_seconds: float = number(1.0, gt=0)
     seed: int = number(ge=0)
     first_cycle: int = number(0, ge=0)
+    day_cycles: int = number(600, ge=4)
 
     def __post_init__(self) -> None:
         check_bounds(self)
@@ -86,8 +88,9 @@ class BridgedQuotes:
 
     Attributes
     ----------
-    path
-        The mid prices of the day; NaN for a symbol without bar and without last close.
+    path, day_seconds
+        The mid prices of the day, NaN for a symbol without bar and without last close; and how
+        long the exchange trades on it.
     half_spreads
         Fractions of the price, ``(n_symbols,)``; NaN where unknown, which makes no valid quote.
     """
@@ -97,6 +100,7 @@ class BridgedQuotes:
     bar_low: NDArray[np.float64]
     bar_high: NDArray[np.float64]
     path: DayPath
+    day_seconds: int
     half_spreads: NDArray[np.float64]
     defects: QuoteDefects
 
@@ -107,7 +111,7 @@ class BridgedQuotes:
     def quotes_at(self, cycle: int) -> Quotes:
         """Give the quotes of one cycle; they tell nothing of later ones."""
         now = np.datetime64(self.span.instant(cycle).replace(tzinfo=None), "us")
-        mid = self.path.at(cycle * self.span.period_seconds)
+        mid = self.path.at(cycle / self.span.day_cycles * self.day_seconds)
         reach = np.abs(mid) * self.half_spreads
         bid, ask = mid - reach, mid + reach
         seen: NDArray[np.datetime64] = np.full(mid.size, now)
@@ -172,6 +176,7 @@ def bridged_stream(
         bar_low=low,
         bar_high=high,
         path=path,
+        day_seconds=int(length.total_seconds()),
         half_spreads=np.where(spreads >= 0, spreads, np.nan) / _BPS,
         defects=defects,
     )

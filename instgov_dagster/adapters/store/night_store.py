@@ -109,15 +109,29 @@ def read_night(con: duckdb.DuckDBPyConnection, table: str, *, asof: date) -> pl.
     return frame
 
 
-def read_nights_before(con: duckdb.DuckDBPyConnection, table: str, *, before: date) -> pl.DataFrame:
-    """Read the rows of the latest write of every date before one, with their ``asof``.
+def read_latest_before(
+    con: duckdb.DuckDBPyConnection, table: str, *, before: date
+) -> pl.DataFrame | None:
+    """Read what the last night before a date wrote of a table; None where none did.
 
     Raises
     ------
     ValueError
         If the table is unknown.
     """
-    _columns(con, table)
+    asof = latest_asof(con, table, before=before)
+    return None if asof is None else read_night(con, table, asof=asof)
+
+
+def read_nights_before(con: duckdb.DuckDBPyConnection, table: str, *, before: date) -> pl.DataFrame:
+    """Read the latest write of every date before one, with its ``asof``, in order of the dates.
+
+    Raises
+    ------
+    ValueError
+        If the table is unknown.
+    """
+    names = ", ".join(f't."{name}"' for name in _columns(con, table) if name not in _STAMPED)
     found = con.execute(
         f"""
         WITH latest AS (
@@ -127,8 +141,8 @@ def read_nights_before(con: duckdb.DuckDBPyConnection, table: str, *, before: da
         )
         SELECT t.* EXCLUDE (run_id, recorded_at)
         FROM "{table}" t SEMI JOIN latest USING ("asof", run_id, recorded_at)
-        ORDER BY ALL
-        """,  # noqa: S608  # the name stands in the catalog
+        ORDER BY t."asof", {names}
+        """,  # noqa: S608  # the names stand in the catalog
         [table, before],
     ).to_arrow_table()
     return cast("pl.DataFrame", pl.from_arrow(found))

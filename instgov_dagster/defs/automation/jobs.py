@@ -14,6 +14,7 @@ NIGHT_ASSETS = (
     "history_coverage",
     "data_governance",
     "regime_beliefs",
+    "sigma_fits",
     "model_forecasts",
     "model_decay_metrics",
     "cvar_coverage",
@@ -28,6 +29,9 @@ NIGHT_ASSETS = (
     "execution_plan",
     "governance_decisions",
     "published_snapshot",
+    "model_evaluation",
+    "model_trials",
+    "belief_pictures",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
 AFTER_ASSETS = ("audit_chain", "reconciliation")

@@ -1,19 +1,35 @@
-"""The night's beliefs: regime, forecasts and the health of the models behind them."""
+"""The night's beliefs: regime, fits, forecasts, the models' health and worth."""
+
+import hashlib
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.bars.panel import PricePanel, price_panel
+from instgov_dagster.bars.panel import PricePanel, price_panel, range_panel
+from instgov_dagster.beliefs.evaluation.pictures import belief_pictures
+from instgov_dagster.beliefs.evaluation.scores import evaluate_models
+from instgov_dagster.beliefs.evaluation.trials import record_trials
 from instgov_dagster.beliefs.forecast import forecast_models
 from instgov_dagster.beliefs.health import assess_health
-from instgov_dagster.beliefs.regime import BELIEF_SCHEMA, belief_to_row, believe_regime
+from instgov_dagster.beliefs.hot.walk import MarketPanel, Walk, session_returns, walk
+from instgov_dagster.beliefs.models.garch_fit import fit_sigma
+from instgov_dagster.beliefs.regime import (
+    BELIEF_SCHEMA,
+    RegimeBelief,
+    belief_to_row,
+    believe_regime,
+)
 from instgov_dagster.beliefs.signals import market_signals
 from instgov_dagster.governance.state import cause_of
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.governance import Cause
 from instgov_dagster.vocabulary.reasons import ReasonCode
+
+# The last panel walked: four steps of one night stand on the same walk. What is handed out is a
+# pure function of the key, so the memory changes nothing but the time.
+_LAST_WALK: dict[tuple[object, ...], Walk] = {}
 
 
 def eligible_symbols(tables: Tables) -> tuple[str, ...]:
@@ -29,6 +45,38 @@ def panel_of(tables: Tables, symbols: tuple[str, ...], context: NightContext) ->
     )
 
 
+def market_panel(
+    tables: Tables, context: NightContext, *, fits: pl.DataFrame | None = None
+) -> MarketPanel:
+    """Lay out what the models are shown: prices and ranges of every eligible symbol."""
+    history = context.policy.history
+    panel = panel_of(tables, eligible_symbols(tables), context)
+    ranges = range_panel(tables["price_history"], panel, asof=context.asof, history=history)
+    return MarketPanel(
+        dates=panel.dates,
+        symbols=panel.symbols,
+        close=panel.prices,
+        open=ranges.open,
+        high=ranges.high,
+        low=ranges.low,
+        fits=fits,
+    )
+
+
+def _walked(tables: Tables, context: NightContext) -> Walk:
+    fits = pl.concat([tables["previous_sigma_fits"], tables["sigma_fits"]])
+    panel = market_panel(tables, context, fits=fits)
+    digest = hashlib.sha256(repr((panel.symbols, fits.rows())).encode())
+    for array in (panel.dates, panel.close, panel.open, panel.high, panel.low):
+        digest.update(b"" if array is None else array.tobytes())
+    forecast, horizon = context.policy.models.forecast, context.policy.cvar.horizon_days
+    key = (digest.hexdigest(), forecast, horizon)
+    if key not in _LAST_WALK:
+        _LAST_WALK.clear()
+        _LAST_WALK[key] = walk(panel, policy=forecast, horizon=horizon)
+    return _LAST_WALK[key]
+
+
 def _closes_on(
     history: pl.DataFrame, symbol: str, dates: NDArray[np.datetime64]
 ) -> NDArray[np.float64]:
@@ -39,8 +87,7 @@ def _closes_on(
     return joined["price"].fill_null(np.nan).to_numpy()
 
 
-def believe(tables: Tables, context: NightContext) -> pl.DataFrame:
-    """Filter the regime over the window (roadmap 7.2-7.4); one row."""
+def _regime(tables: Tables, context: NightContext) -> RegimeBelief:
     regime = context.policy.regime
     stocks = tables["data_governance"].filter(
         pl.col("is_eligible") & (pl.col("asset_class") == AssetClass.STOCKS.value)
@@ -51,7 +98,12 @@ def believe(tables: Tables, context: NightContext) -> pl.DataFrame:
         for name in (regime.market_symbol, regime.vix_symbol)
     )
     signals = market_signals(panel.dates, spy, vix, panel.prices, policy=regime)
-    row = belief_to_row(believe_regime(signals, regime))
+    return believe_regime(signals, regime)
+
+
+def believe(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Filter the regime over the window (roadmap 7.2-7.4); one row."""
+    row = belief_to_row(_regime(tables, context)) | {"known_at": context.known_at}
     return pl.DataFrame([row], schema=BELIEF_SCHEMA)
 
 
@@ -65,31 +117,58 @@ def regime_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
     return (cause_of(code, code.sentence),)
 
 
-def forecast(tables: Tables, context: NightContext) -> pl.DataFrame:
-    """Forecast every eligible symbol with every model of the strategies (roadmap 6.5)."""
-    panel = panel_of(tables, eligible_symbols(tables), context)
-    return forecast_models(
+def fit(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Fit the sigma models whose parameters are due; on most nights none is (SPEC 3)."""
+    forecast = context.policy.models.forecast
+    panel = market_panel(tables, context)
+    daily = session_returns(panel, policy=forecast, horizon=context.policy.cvar.horizon_days)
+    return fit_sigma(
         panel.dates,
         panel.symbols,
-        panel.prices,
-        models=context.policy.models,
-        cvar=context.policy.cvar,
+        daily,
+        known=tables["previous_sigma_fits"],
+        policy=forecast.sigma,
+        spread=context.spread,
     )
+
+
+def forecast(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Forecast every eligible symbol with every model of the strategies (roadmap 6.5)."""
+    return forecast_models(_walked(tables, context), context.policy.models)
 
 
 def assess(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Judge every forecast by its model's own out-of-sample errors (roadmap 6.2-6.4)."""
-    panel = panel_of(tables, eligible_symbols(tables), context)
+    walked = _walked(tables, context)
     governed = tables["data_governance"]
     quality = dict(
         zip(governed["symbol"].to_list(), governed["data_quality"].to_list(), strict=True)
     )
     return assess_health(
-        panel.dates,
-        panel.symbols,
-        panel.prices.astype(np.float64),
+        walked,
         tables["model_forecasts"],
-        data_quality={symbol: quality[symbol] for symbol in panel.symbols},
+        data_quality={symbol: quality[symbol] for symbol in walked.symbols},
         policy=context.policy.models,
         asof=context.asof,
     )
+
+
+def evaluate(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Score every model on what came of its forecasts, each score with its error and n."""
+    return evaluate_models(_walked(tables, context), context.policy.models)
+
+
+def count_trials(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Enter the variants evaluated for the first time tonight in the ledger."""
+    return record_trials(
+        tables["previous_model_trials"],
+        forecast=context.policy.models.forecast,
+        regime=context.policy.regime,
+        evaluated=tables["model_evaluation"]["last_session"].max(),  # type: ignore[arg-type]  # a date
+    )
+
+
+def draw(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Draw the night's beliefs: regime, reliability, decay, rank correlation."""
+    walked = _walked(tables, context)
+    return belief_pictures(walked, _regime(tables, context).path, context.policy.models)

@@ -1,12 +1,13 @@
 """What every step of a night may know beside its tables: the date, the rules, the universe."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeAlias
 
 import polars as pl
 
+from instgov_dagster.beliefs.models.garch_fit import Spread, one_by_one
 from instgov_dagster.vocabulary.bars import Market, Universe
 from instgov_dagster.vocabulary.config import Policy
 
@@ -25,6 +26,8 @@ class NightContext:
         The instant whose knowledge the night may use, UTC.
     entitled
         Providers that may be asked for the whole history window.
+    spread
+        How independent fits are mapped; no result depends on it.
     """
 
     asof: date
@@ -33,6 +36,7 @@ class NightContext:
     universe: Universe
     policy: Policy
     entitled: frozenset[str]
+    spread: Spread = field(default=one_by_one, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.known_at.tzinfo is None:

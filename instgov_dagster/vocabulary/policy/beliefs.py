@@ -1,9 +1,10 @@
 """Every number the beliefs wing is run by, with its bounds and its source; nothing is computed."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from instgov_dagster.vocabulary.checks import check_bounds, number
+from instgov_dagster.vocabulary.policy.models import EvaluationPolicy, SigmaPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +176,7 @@ class ForecastPolicy:
     the trailing median price, because a price can pass through zero.
     """
 
-    ewma_lambda: float = number(0.94, gt=0, lt=1)  # RiskMetrics 1996, daily
+    sigma: SigmaPolicy = field(default_factory=SigmaPolicy)
     sigma_min_sessions: int = number(63, ge=5, le=1260)
     sigma_floor_annual: float = number(0.001, gt=0, le=0.1)
     sessions_per_year: int = number(252, ge=200, le=366)
@@ -187,7 +188,11 @@ class ForecastPolicy:
     mean_min_sessions: int = number(252, ge=63, le=1260)
     momentum_lookback_sessions: int = number(252, ge=63, le=756)
     momentum_skip_sessions: int = number(21, ge=0, le=63)
-    momentum_signal_limit: float = number(3.0, gt=0, le=10)
+    reversal_sessions: int = number(5, ge=1, le=63)
+    ridge_lags: tuple[int, ...] = (1, 5, 21, 63, 252)
+    ridge_penalty: float = number(1.0, gt=0, le=1000)
+    defensive_share: float = number(1.0 / 3.0, gt=0, le=1)
+    signal_limit: float = number(3.0, gt=0, le=10)
     slope_min_sessions: int = number(63, ge=21, le=1260)
 
     def __post_init__(self) -> None:
@@ -196,6 +201,11 @@ class ForecastPolicy:
             raise ValueError(
                 f"ForecastPolicy.mean_min_sessions must be <= mean_sessions = "
                 f"{self.mean_sessions}, was {self.mean_min_sessions}"
+            )
+        lags = self.ridge_lags
+        if not lags or list(lags) != sorted(set(lags)) or not 1 <= lags[0] <= lags[-1] <= 1260:
+            raise ValueError(
+                f"ForecastPolicy.ridge_lags must increase within [1, 1260], was {lags!r}"
             )
         if self.momentum_skip_sessions >= self.momentum_lookback_sessions:
             raise ValueError(
@@ -251,6 +261,10 @@ class StrategySpec:
 _STRATEGIES = (
     StrategySpec(strategy_id="james_stein", model_id="james_stein", half_life_sessions=126.0),
     StrategySpec(strategy_id="momentum", model_id="momentum", half_life_sessions=63.0),
+    StrategySpec(strategy_id="reversal", model_id="reversal", half_life_sessions=5.0),
+    StrategySpec(strategy_id="ridge", model_id="ridge", half_life_sessions=21.0),
+    StrategySpec(strategy_id="combination", model_id="combination", half_life_sessions=21.0),
+    StrategySpec(strategy_id="defensive", model_id="defensive", half_life_sessions=21.0),
 )
 
 
@@ -260,6 +274,7 @@ class ModelPolicy:
 
     forecast: ForecastPolicy = ForecastPolicy()
     health: HealthPolicy = HealthPolicy()
+    evaluation: EvaluationPolicy = field(default_factory=EvaluationPolicy)
     strategies: tuple[StrategySpec, ...] = _STRATEGIES
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ from instgov_dagster.vocabulary.errors import InputError
 
 DAY = date(2024, 12, 6)  # a Friday
 SPAN = SessionSpan(day=DAY, cycles=30, period_seconds=1.0, seed=5)
-DAY_SECONDS = 23_400
+DAY_CYCLES = SPAN.day_cycles
 
 
 def bar(symbol: str, *prices: float) -> dict[str, Any]:
@@ -45,20 +45,20 @@ def stream(*bars: dict[str, Any], span: SessionSpan = SPAN, **words: Any) -> Bri
 
 def test_the_first_quote_is_the_open_and_the_last_of_the_day_the_close() -> None:
     quotes = stream(bar("SPY", 601.0, 610.0, 598.0, 605.0))
-    first, last = quotes.quotes_at(0), quotes.quotes_at(DAY_SECONDS)
+    first, last = quotes.quotes_at(0), quotes.quotes_at(DAY_CYCLES)
     assert first.bid[0] == pytest.approx(601.0 * 0.9999)
     assert first.ask[0] == pytest.approx(601.0 * 1.0001)
     assert last.mid()[0] == pytest.approx(605.0)
-    assert quotes.quotes_at(DAY_SECONDS - 1).mid()[0] != pytest.approx(605.0, abs=1e-6)
-    assert quotes.quotes_at(DAY_SECONDS + 500).mid()[0] == pytest.approx(605.0)
+    assert quotes.quotes_at(DAY_CYCLES - 1).mid()[0] != pytest.approx(605.0, abs=1e-6)
+    assert quotes.quotes_at(DAY_CYCLES + 500).mid()[0] == pytest.approx(605.0)
     assert (quotes.bar_low[0], quotes.bar_high[0]) == (598.0, 610.0)
 
 
-def test_an_early_close_is_the_end_of_the_day_s_path() -> None:
+def test_a_day_that_closes_early_is_walked_in_as_many_cycles() -> None:
     friday = SessionSpan(day=date(2024, 11, 29), cycles=1, seed=5)  # closes at 13:00 New York
     quotes = stream(bar("SPY", 601.0, 610.0, 598.0, 605.0), span=friday)
-    assert quotes.quotes_at(12_600 - 60).mid()[0] != pytest.approx(605.0, abs=1e-6)
-    assert quotes.quotes_at(12_600).mid()[0] == pytest.approx(605.0)
+    assert quotes.quotes_at(DAY_CYCLES - 1).mid()[0] != pytest.approx(605.0, abs=1e-6)
+    assert quotes.quotes_at(DAY_CYCLES).mid()[0] == pytest.approx(605.0)
 
 
 def test_a_second_session_goes_on_where_the_first_ended() -> None:
@@ -73,11 +73,12 @@ def test_a_second_session_goes_on_where_the_first_ended() -> None:
             np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
-def test_a_period_says_how_far_apart_the_cycles_stand_on_one_and_the_same_path() -> None:
+def test_a_day_of_more_cycles_is_walked_more_slowly_on_the_same_path() -> None:
     row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
-    slow = stream(row, span=SessionSpan(day=DAY, cycles=10, seed=5, period_seconds=60.0))
-    for cycle in range(10):
-        assert slow.quotes_at(cycle).mid()[0] == stream(row).quotes_at(60 * cycle).mid()[0]
+    slow = stream(row, span=SessionSpan(day=DAY, cycles=10, seed=5, day_cycles=8 * DAY_CYCLES))
+    seen = [slow.quotes_at(8 * cycle).mid()[0] for cycle in range(DAY_CYCLES)]
+    assert seen == [stream(row).quotes_at(cycle).mid()[0] for cycle in range(DAY_CYCLES)]
+    assert len(set(seen)) == DAY_CYCLES
 
 
 def test_without_a_bar_the_last_close_stands_and_without_either_nothing_is_quoted() -> None:
@@ -135,8 +136,8 @@ def test_every_mid_lies_inside_the_bar_and_any_order_of_asking_sees_the_same(
 def test_two_seeds_walk_two_paths_between_the_same_ends() -> None:
     row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
     one, two = (stream(row, span=SessionSpan(day=DAY, cycles=30, seed=s)) for s in (5, 6))
-    ends = {0, DAY_SECONDS}
-    for cycle in (0, 10, 7000, 15_000, DAY_SECONDS):
+    ends = {0, DAY_CYCLES}
+    for cycle in (0, 10, 200, 450, DAY_CYCLES):
         is_same = one.quotes_at(cycle).mid()[0] == two.quotes_at(cycle).mid()[0]
         assert is_same == (cycle in ends)
 
@@ -145,7 +146,7 @@ def test_a_symbol_s_quotes_do_not_depend_on_who_else_is_quoted() -> None:
     row = bar("SPY", 601.0, 610.0, 598.0, 605.0)
     alone = stream(row)
     beside = stream(bar("QQQ", 501.0, 510.0, 498.0, 505.0), row)
-    for cycle in (0, 900, 20_000):
+    for cycle in (0, 90, 500):
         assert alone.quotes_at(cycle).bid[0] == beside.quotes_at(cycle).bid[0]
 
 
@@ -179,7 +180,7 @@ def test_the_files_market_quotes_the_folders_own_bar_of_the_day(tmp_path: Path) 
         ["SPY"], SPAN, last_closes={"SPY": 1.0}, half_spread_bps={"SPY": 0.0}
     )
     assert quotes.quotes_at(0).mid()[0] == 10.0
-    assert quotes.quotes_at(DAY_SECONDS).mid()[0] == 11.0
+    assert quotes.quotes_at(DAY_CYCLES).mid()[0] == 11.0
     # Without a spread the folder's market is locked at every instant, which is normal.
     for cycle in (0, 10_000):
         seen = quotes.quotes_at(cycle)

@@ -228,3 +228,18 @@ def test_a_naive_instant_in_a_column_of_instants_is_refused(tmp_path: Path) -> N
     )
     with pytest.raises(ValueError, match=r"governance_decisions.timestamp must be an aware"):
         _write(store, frame, table="governance_decisions")
+
+
+def test_earlier_nights_are_read_together_each_as_it_was_last_written(tmp_path: Path) -> None:
+    store = warehouse(tmp_path)
+    before, long_before = ASOF - timedelta(days=1), ASOF - timedelta(days=9)
+    _write(store, _quality(0.5, symbols=("C",)), asof=long_before)
+    _write(store, _quality(0.1, symbols=("A",)), asof=before)
+    _write(store, _quality(0.7, symbols=("A", "B")), asof=before, run="run-2")
+    _write(store, _quality(0.9, symbols=("D",)))
+    with store.reader() as con:
+        found = read_nights_before(con, "data_quality", before=ASOF)
+        nothing = read_nights_before(con, "data_quality", before=long_before)
+    assert found.select("symbol", "quality_score").rows() == [("C", 0.5), ("A", 0.7), ("B", 0.7)]
+    assert nothing.is_empty()
+    assert nothing.schema == found.schema

@@ -10,8 +10,12 @@ from instgov_dagster.bars.adjusted import PRICE_SCHEMA
 from instgov_dagster.bars.govern import GOVERNANCE_SCHEMA
 from instgov_dagster.bars.history import COVERAGE_SCHEMA
 from instgov_dagster.bars.quality import QUALITY_SCHEMA
+from instgov_dagster.beliefs.evaluation.pictures import PICTURE_SCHEMA
+from instgov_dagster.beliefs.evaluation.scores import EVALUATION_SCHEMA
+from instgov_dagster.beliefs.evaluation.trials import TRIALS_SCHEMA
 from instgov_dagster.beliefs.forecast import FORECAST_SCHEMA
 from instgov_dagster.beliefs.health import HEALTH_SCHEMA
+from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.beliefs.regime import BELIEF_SCHEMA
 from instgov_dagster.capital.auction.bids import BID_FIELDS
 from instgov_dagster.capital.execution import PLAN_SCHEMA
@@ -44,8 +48,12 @@ def con() -> duckdb.DuckDBPyConnection:
         ("history_coverage", COVERAGE_SCHEMA),
         ("data_governance", GOVERNANCE_SCHEMA),
         ("regime_beliefs", BELIEF_SCHEMA),
+        ("sigma_fits", SIGMA_FIT_SCHEMA),
         ("model_forecasts", FORECAST_SCHEMA),
         ("model_decay_metrics", HEALTH_SCHEMA),
+        ("model_evaluation", EVALUATION_SCHEMA),
+        ("model_trials", TRIALS_SCHEMA),
+        ("belief_pictures", PICTURE_SCHEMA),
         ("market_impact", MARKET_IMPACT_SCHEMA),
         ("stress_scenarios", SCENARIO_SCHEMA),
         ("risk_forecasts", RISK_FORECAST_SCHEMA),

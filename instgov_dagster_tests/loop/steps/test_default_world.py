@@ -9,6 +9,8 @@ from instgov_dagster.adapters.markets.simulated import SimulatedMarket
 from instgov_dagster.bars.calendars import history_window, knowledge_instant, stress_window
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import stage_known_at
+from instgov_dagster.beliefs.evaluation.trials import TRIALS_SCHEMA
+from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.state import fold_state
 from instgov_dagster.governance.state.rows import state_to_frame
@@ -59,6 +61,8 @@ def run_default_night(asof: date) -> NightResult:
         "past_risk_forecasts": pl.DataFrame(schema={**FORECAST_SCHEMA, "asof": pl.Date()}),
         "symbol_classes": classes.join(firsts, on="symbol"),
         "previous_lifecycle": pl.DataFrame(schema=LIFECYCLE_SCHEMA),
+        "previous_sigma_fits": pl.DataFrame(schema=SIGMA_FIT_SCHEMA),
+        "previous_model_trials": pl.DataFrame(schema=TRIALS_SCHEMA),
         "strategy_returns": pl.DataFrame(schema=STRATEGY_RETURNS),
         "portfolio": book_to_frame(fresh_book(policy.nav_usd)),
         "system_state": state_to_frame(fold_state(())),

@@ -181,14 +181,14 @@ def test_a_strategy_that_left_the_configuration_keeps_its_row_and_its_end() -> N
 
 
 def test_strategies_that_left_do_not_dilute_a_mass_drawdown() -> None:
-    # One of the two configured fell 30 % yesterday: half of them, whatever is no longer run.
+    # Three of the six configured fell 30 % yesterday: half of them, whatever is no longer run.
     left = [winner(StrategyLifecycle.INCUBATING, f"left{n}") for n in range(3)]
     active = [winner(StrategyLifecycle.INCUBATING, spec.strategy_id) for spec in SPECS]
-    assert len(active) == 2
+    assert len(active) == 6
     fallen = [replace(state, sessions=len(sessions_before(ASOF)) - 1) for state in active]
-    frame = advance_lifecycle(
-        tables([*left, *fallen], rows_of([sessions_before(ASOF)[-1]], -0.006)), night()
-    )
+    one = rows_of([sessions_before(ASOF)[-1]], -0.006)
+    half = [one.with_columns(strategy_id=pl.lit(spec.strategy_id)) for spec in SPECS[:3]]
+    frame = advance_lifecycle(tables([*left, *fallen], pl.concat(half)), night())
     (cause,) = lifecycle_causes(frame)
     assert cause.reason_code is ReasonCode.MASS_DRAWDOWN_REVIEW
     assert FIRST in cause.detail

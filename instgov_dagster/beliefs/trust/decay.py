@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.returns import ReturnPanel, rolling_sum
+from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.vocabulary.policy.beliefs import HealthPolicy
 
 Floats = NDArray[np.float64]
@@ -27,13 +27,25 @@ class DecayState(NamedTuple):
     final_factor: Floats
 
 
-def session_errors(panel: ReturnPanel, mu: Floats) -> Floats:
+def rolling_sum(values: Floats, window: int) -> Floats:
+    """Sum each trailing window, shorter at the start; NaN counts as zero.
+
+    Notes
+    -----
+    A difference of running sums, so a row depends on the rows before it alone.
+    """
+    running = np.cumsum(np.where(np.isfinite(values), values, 0.0), axis=0)
+    running[window:] -= running[:-window].copy()
+    return running
+
+
+def session_errors(panel: Walk, mu: Floats) -> Floats:
     """Standardise what each session brought by what was forecast the session before.
 
     Parameters
     ----------
     panel
-        The prices' returns and volatility.
+        The returns, and the volatility stated after each session.
     mu
         Shape ``(T, N)``, forecasts per horizon made on each session.
 

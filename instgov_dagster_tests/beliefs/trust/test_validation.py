@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from instgov_dagster.beliefs.validation import (
+from instgov_dagster.beliefs.trust.validation import (
     diebold_mariano,
     is_worse_than_benchmark,
     kupiec_p_value,

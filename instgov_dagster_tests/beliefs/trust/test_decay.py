@@ -8,21 +8,39 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 from statsmodels.tsa.stattools import acf
 
-from instgov_dagster.beliefs.decay import (
+from instgov_dagster.beliefs.hot.walk import Walk
+from instgov_dagster.beliefs.trust.decay import (
     age_factor,
     autocorrelation_path,
     decay_state,
     error_factor,
     error_ratio_path,
     flip_path,
+    rolling_sum,
     session_errors,
 )
-from instgov_dagster.beliefs.returns import ReturnPanel
 from instgov_dagster.vocabulary.policy.beliefs import HealthPolicy
 
 Floats = NDArray[np.float64]
 POLICY = HealthPolicy()
 WINDOWS = {"recent": 63, "reference": 252}
+
+
+def walked_of(daily: Floats, sigma: Floats) -> Walk:
+    ones = np.ones(daily.shape)
+    return Walk(
+        dates=np.busday_offset("2024-01-01", np.arange(len(daily)), roll="forward"),
+        symbols=("A",),
+        horizon=5,
+        prices=ones,
+        bases=ones,
+        daily=daily,
+        sigma=sigma,
+        trust=ones,
+        sigmas={},
+        mus={},
+        fold=None,  # type: ignore[arg-type]  # a record needs no fold
+    )
 
 
 def autoregressive(rho: float, n: int, seed: int) -> Floats:
@@ -113,8 +131,7 @@ def test_the_flip_by_fishers_z_by_hand() -> None:
 def test_session_errors_are_read_at_the_scale_of_one_session() -> None:
     daily = np.array([[np.nan], [0.02], [-0.01]])
     sigma = np.full((3, 1), 0.05)
-    panel = ReturnPanel(np.ones((3, 1)), np.ones((3, 1)), daily, sigma, 5)
-    errors = session_errors(panel, np.full((3, 1), 0.005))
+    errors = session_errors(walked_of(daily, sigma), np.full((3, 1), 0.005))
     assert np.isnan(errors[0, 0])
     assert errors[1, 0] == pytest.approx((0.02 - 0.001) / (0.05 / np.sqrt(5)), rel=1e-12)
 
@@ -168,3 +185,11 @@ def test_without_a_filled_window_there_is_no_trust() -> None:
     state = decay_state(np.ones((100, 1)), np.array([-1]), np.array([366]), POLICY)
     assert np.isnan(state.rolling_error[0])
     assert state.final_factor[0] == 0.0
+
+
+@given(npst.arrays(np.float64, (30, 2), elements=st.floats(-1e3, 1e3)), st.integers(1, 30))
+def test_a_rolling_sum_is_the_sum_of_its_window(values: Floats, window: int) -> None:
+    ours = rolling_sum(values, window)
+    for t in range(30):
+        expected = values[max(0, t - window + 1) : t + 1].sum(axis=0)
+        assert ours[t] == pytest.approx(expected, abs=1e-8)

@@ -6,12 +6,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.decay import DecayState, decay_state, session_errors
-from instgov_dagster.beliefs.forecast import predict_path
-from instgov_dagster.beliefs.models import BENCHMARK, build_model
+from instgov_dagster.beliefs.hot.walk import Walk
+from instgov_dagster.beliefs.models import BENCHMARK, card_of
 from instgov_dagster.beliefs.predictive import LEVEL_95, standard_law
-from instgov_dagster.beliefs.returns import ReturnPanel, forward_returns
-from instgov_dagster.beliefs.validation import (
+from instgov_dagster.beliefs.trust.decay import DecayState, decay_state, session_errors
+from instgov_dagster.beliefs.trust.validation import (
     is_worse_than_benchmark,
     kupiec_p_value,
     validation_sessions,
@@ -30,8 +29,7 @@ class ModelRecord(NamedTuple):
 
 
 def last_validation_pass(
-    panel: ReturnPanel,
-    dates: NDArray[np.datetime64],
+    panel: Walk,
     mu: Floats,
     benchmark: Floats,
     policy: HealthPolicy,
@@ -42,8 +40,6 @@ def last_validation_pass(
     ----------
     panel
         Prices, returns and volatility of ``T`` sessions.
-    dates
-        Shape ``(T,)``.
     mu, benchmark
         Shape ``(T, N)``, forecasts per horizon made on each session.
     policy
@@ -59,8 +55,8 @@ def last_validation_pass(
     that is not significantly worse than the zero forecast's. Until the error windows are full
     there is nothing to validate on and no pass.
     """
-    horizon, window = panel.horizon, policy.validation_sessions
-    future = forward_returns(panel.prices, panel.bases, sessions=horizon)
+    horizon, window, dates = panel.horizon, policy.validation_sessions, panel.dates
+    future = panel.future()
     losses = ((future - mu) / panel.sigma) ** 2 - ((future - benchmark) / panel.sigma) ** 2
     needed = policy.error_sessions + policy.reference_sessions
     first = np.where(np.isfinite(mu).any(axis=0), np.isfinite(mu).argmax(axis=0), len(dates))
@@ -110,31 +106,33 @@ def is_covered(errors: Floats, forecast: ForecastPolicy, policy: HealthPolicy) -
     return np.isfinite(recent).all(axis=0) & (p_value >= policy.coverage_significance)
 
 
-def model_record(
-    panel: ReturnPanel,
-    dates: NDArray[np.datetime64],
-    model_id: str,
-    asof: date,
-    policy: ModelPolicy,
-) -> ModelRecord:
-    """Forecast again from every session of the panel and judge what came of it.
+def model_record(panel: Walk, model_id: str, asof: date, policy: ModelPolicy) -> ModelRecord:
+    """Judge what came of the forecasts a model made after every session of the panel.
 
     Parameters
     ----------
-    panel, dates
-        The panel of ``T`` sessions, and its sessions.
+    panel
+        The walk of ``T`` sessions with the forecasts made on it.
     model_id
         The model judged.
     asof
         The day its age is counted to.
     policy
         How the model forecasts and how it is judged.
+
+    Raises
+    ------
+    ValueError
+        If the model is unknown or is no mu model of the walk.
     """
     health = policy.health
-    mu = predict_path(build_model(model_id, policy.forecast), panel, policy.forecast).mu
-    benchmark = build_model(BENCHMARK, policy.forecast).predict_path(panel)
-    last_pass = last_validation_pass(panel, dates, mu, benchmark, health)
-    age_days = age_in_days(last_pass, dates, asof, health.max_age_days)
+    if model_id not in panel.mus:
+        raise ValueError(
+            f"model_id must be a mu model of the walk, was {card_of(model_id).model_id!r}"
+        )
+    mu = panel.mus[model_id]
+    last_pass = last_validation_pass(panel, mu, panel.mus[BENCHMARK], health)
+    age_days = age_in_days(last_pass, panel.dates, asof, health.max_age_days)
     errors = session_errors(panel, mu)
     return ModelRecord(
         decay_state(errors, last_pass, age_days, health),

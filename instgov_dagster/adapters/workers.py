@@ -1,0 +1,40 @@
+"""Processes that share out independent work; what the work is, is no matter here."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import TypeVar
+
+_Job = TypeVar("_Job")
+_Done = TypeVar("_Done")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSpread:
+    """A map in order over processes, where the work is enough to be worth starting them.
+
+    Attributes
+    ----------
+    parallel_from
+        Jobs from which processes are started; fewer are done one after another.
+    workers
+        Processes.
+
+    Notes
+    -----
+    Each job is done on its own, and answers come back in the order of the jobs: the result is
+    that of a plain map, whatever the number of processes. They are spawned, not forked: the
+    caller holds threads and an open store.
+    """
+
+    parallel_from: int
+    workers: int
+
+    def __call__(self, work: Callable[[_Job], _Done], jobs: Sequence[_Job]) -> Iterable[_Done]:
+        """Do the work on every job."""
+        if len(jobs) < self.parallel_from or self.workers == 1:
+            return [work(job) for job in jobs]
+        share = -(-len(jobs) // (4 * self.workers))
+        with ProcessPoolExecutor(self.workers, mp_context=get_context("spawn")) as pool:
+            return list(pool.map(work, jobs, chunksize=share))

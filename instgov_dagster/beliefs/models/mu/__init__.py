@@ -1,0 +1,1 @@
+"""The mu models, one file each: the mean of the return over the horizon."""

@@ -1,0 +1,1 @@
+"""The sigma models, one file each: the deviation of the return over the horizon."""

@@ -46,6 +46,6 @@ def test_one_json_object_holds_every_row_and_the_page_is_written_beside_it(
     assert [(row["engine"], row["n"]) for row in told["rows"]] == [("scipy highs-ds", 5)]
     wanted = {"n", "s", "cpu_seconds", "cold_ms", "tick_ms_p50", "tick_ms_p99", "objective", "gap"}
     assert all(wanted <= set(row) for row in told["rows"])
-    stored = json.loads((tmp_path / "performance" / "auction.json").read_text(encoding="utf-8"))
+    stored = json.loads((tmp_path / "evidence" / "auction.json").read_text(encoding="utf-8"))
     assert stored["rows"] == told["rows"]
     assert (tmp_path / "page.md").read_text(encoding="utf-8").startswith("# Performance\n")

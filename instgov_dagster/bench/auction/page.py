@@ -13,7 +13,7 @@ from instgov_dagster.bench.auction.targets import judge_targets
 
 Row = Mapping[str, Any]
 
-_FOLDER: Final = "performance"
+_FOLDER: Final = "evidence"
 _HEAD: Final = """# Performance
 
 Written by `make performance` (`instgov bench auction --write docs/performance.md`) from the

@@ -107,13 +107,13 @@ def test_the_picture_is_well_formed_and_names_every_engine_that_was_measured() -
 def test_page_numbers_and_picture_are_written_together(tmp_path: Path) -> None:
     path = tmp_path / "performance.md"
     write_page(path, FACTS, ROWS)
-    stored = json.loads((tmp_path / "performance" / "auction.json").read_text(encoding="utf-8"))
+    stored = json.loads((tmp_path / "evidence" / "auction.json").read_text(encoding="utf-8"))
     assert path.read_text(encoding="utf-8") == render_page(stored["facts"], stored["rows"])
-    assert (tmp_path / "performance" / "auction.svg").is_file()
+    assert (tmp_path / "evidence" / "auction.svg").is_file()
 
 
 def test_the_committed_page_is_what_its_numbers_say() -> None:
-    folder = ROOT / "docs" / "performance"
+    folder = ROOT / "docs" / "evidence"
     stored = json.loads((folder / "auction.json").read_text(encoding="utf-8"))
     page = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
     assert page == render_page(stored["facts"], stored["rows"])

@@ -1,5 +1,5 @@
 -- databases: warehouse
--- The proof of a night's auction, one row: docs/verify_certificate.py needs nothing else of ours.
+-- The proof of a night's auction, one row: docs/evidence/verify_certificate.py needs nothing else of ours.
 -- Lists run over symbols, bids, groups, memberships (group, bid) and tail weights (tail, scenario);
 -- places count from 0. A scenario is a row of stress_scenarios of its measure, in order of date.
 CREATE TABLE auction_certificate (

@@ -20,7 +20,7 @@ from instgov_dagster_tests.capital.worlds import random_instance, returns_of, sm
 
 pytestmark = pytest.mark.roadmap("4.3", "DOC.4")
 
-SCRIPT = Path(__file__).parents[4] / "docs" / "verify_certificate.py"
+SCRIPT = Path(__file__).parents[4] / "docs" / "evidence" / "verify_certificate.py"
 ASOF = date(2026, 1, 5)
 NOW = datetime(2026, 1, 5, 6, tzinfo=UTC)
 

@@ -194,7 +194,10 @@ def _bridge(
     draws = _uniform(keys, _counter(stretch, levels + 1, place.astype(np.int64)))
     # Uniform heights of unit variance, times the deviation of a middle given its ends.
     heights = np.sqrt(12.0) * (draws - _HALF) * np.exp2(-(levels + 2.0) / 2.0)
-    total: NDArray[np.float64] = (heights * tent).sum(axis=0)
+    # Added level by level: a sum over an axis may take another order where there is one symbol.
+    total: NDArray[np.float64] = np.zeros(np.shape(share))
+    for part in heights * tent:
+        total += part
     return total
 
 

@@ -98,7 +98,8 @@ def test_audit_replay_folds_every_cycle_again(ran: Path) -> None:
     assert done.returncode == 0, done.stderr
     fields = told(done)
     assert fields == {"cycles": 3, "identical": 3, "different": [], "is_other_code": False}
-    session = next(f.meta["session"] for f in read_frames(ran / "data" / "journal", "loop"))
+    frames = read_frames(ran / "data" / "journal", "loop")
+    session = next(frame.meta["session"] for frame in frames if frame.kind == "cycle")
     done = instgov(*words, "--cycle", f"{session}-000001", "--json")
     assert told(done)["identical"] == 2
     done = instgov(*words, "--cycle", f"{session}-000001", "--all")

@@ -21,7 +21,7 @@ MOVED = 1e-6
 def keys_of(instance: AuctionInstance, code: ReasonCode) -> dict[str, str]:
     """The key of the cap of one kind that each symbol falls under, where there is one."""
     found = {}
-    for group, members in zip(instance.groups, instance.membership, strict=True):
+    for group, members in zip(instance.groups, instance.membership.to_rows(), strict=True):
         if group.code is code:
             found |= {instance.symbols[n]: group.key for n in instance.symbol_of[members]}
     return found
@@ -81,8 +81,8 @@ def test_capital_freed_for_a_better_name_is_worth_what_it_earns_there() -> None:
     # The strategy is full with a name of 40 bps; one of 60 bps comes. Selling costs 40 bps a
     # unit and frees capital that now earns 60, so the sale is worth 20 bps a unit.
     rows = [free_bid("S000", mu=0.004), free_bid("S001", mu=0.006)]
-    held = np.array([0.05, 0.0])
-    terms = {"held": held, "budget": 0.05}
+    held = np.array([0.04, 0.0])
+    terms = {"held": held, "budget": 0.04}
     instance = many(rows, (0.001, 0.001), config=CONFIG, **terms)
     result = run(instance)
     sold = float(result.net(instance.symbols)[0] - held[0])

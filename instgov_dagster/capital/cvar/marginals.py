@@ -13,6 +13,8 @@ from instgov_dagster.capital.cvar.tail import (
 
 # Books judged at once: a few hundred rows of scenarios stay in the processor's cache.
 _BLOCK = 256
+# Measured on 500 symbols with 1,260 and 5,000 scenarios: the copy is dearer from a twelfth on.
+_FEW = 12
 
 
 def book_losses(
@@ -40,8 +42,13 @@ def book_losses(
     if not np.isfinite(weights).all():
         raise ValueError("weights must be finite")
     held = np.flatnonzero(weights)
-    part = scenarios if held.size == weights.size else scenarios[:, held]
-    losses: NDArray[np.float64] = -(part @ weights[held])
+    losses: NDArray[np.float64]
+    if held.size * _FEW >= weights.size:
+        # Copying the columns of what is held costs more than reading all of them once it is many.
+        losses = -(scenarios @ weights)
+        if np.isfinite(losses).all():
+            return losses
+    losses = -(scenarios[:, held] @ weights[held])  # what is not held has no say, not even NaN
     return losses
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.capital import StrategyGrant
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -162,3 +163,14 @@ def test_terms_that_are_missing_or_impossible_are_refused(
 
 def test_dust_left_by_rounding_counts_as_nothing_held() -> None:
     assert one(0.1, held=np.array([-1e-12])).held.tolist() == [0.0]
+
+
+@pytest.mark.parametrize("held", [0.0, 0.02, 0.05, 0.07])
+@pytest.mark.parametrize("value", [0.0, 0.0015, 0.004, 0.02])
+def test_the_cap_keeps_its_price_whatever_was_asked_before(held: float, value: float) -> None:
+    solver = HotSolver()
+    fields = {"mu": value}
+    for before in (one(0.1, held=np.array([held]), fields=fields), one(0.1), one(0.1)):
+        result = run(before, solver=solver)
+    assert [(p.code, p.key) for p in result.prices] == [(ReasonCode.NAME_CAP_BINDS, "S000")]
+    assert result.prices[0].price == pytest.approx(0.002, abs=1e-9)

@@ -135,8 +135,12 @@ def trade_pieces(terms: Terms, symbols: Places) -> tuple[Floats, Floats]:
     slope = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0.0)
     spread = instance.half_spread[symbols, None]
     forced = np.full((symbols.size, 1), instance.policy.forced_sale_penalty)
+    bought = np.clip(terms.buys[symbols, None] - ends[:, :-1], 0.0, width)
+    # A purchase that a cap ends is ended by the cap, which then has the price, and not by the end
+    # of the last piece as well: of two ends at one place either could have it.
+    bought[:, -1] += np.where((instance.reach < instance.buy_limits)[symbols], width[:, -1], 0.0)
     widths = [
-        np.clip(terms.buys[symbols, None] - ends[:, :-1], 0.0, width),
+        bought,
         np.clip(terms.sells[symbols, None] - ends[:, :-1], 0.0, width),
         instance.net_held[symbols, None],
     ]

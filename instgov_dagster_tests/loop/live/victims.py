@@ -18,6 +18,7 @@ import cvxpy as cp
 from instgov_dagster.adapters.journal import Journal, chain
 from instgov_dagster.adapters.paper import store
 from instgov_dagster.adapters.paper.store import AccountStore
+from instgov_dagster.loop.folding.fold import SessionFold
 from instgov_dagster.loop.live.router import Router
 from instgov_dagster.loop.platform import open_platform
 from instgov_dagster.loop.session import run_session
@@ -122,7 +123,7 @@ def _asked_twice(count: Countdown) -> None:
             signal.raise_signal(signal.SIGTERM)
             signal.raise_signal(signal.SIGTERM)
 
-    _around(Router, "send", before=ask, after=None)
+    _around(SessionFold, "cycle", before=ask, after=None)
 
 
 #: The instants at which a child may be told to die, by name.

@@ -178,6 +178,9 @@ def _lead(task: dict[str, Any]) -> None:
 
 def serve() -> None:
     """Lead one session a line, each in a child, until stdin ends."""
+    # Whoever started the tests may have ignored both, and what is ignored is inherited.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:
         task = json.loads(line)
         child = os.fork()

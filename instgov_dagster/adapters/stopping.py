@@ -57,6 +57,9 @@ def graceful_stop() -> Iterator[StopRequest]:
         del frame
         if request.is_asked:
             restore()
+            if signal.getsignal(number) is signal.SIG_IGN:
+                # Started in the background, a shell ignores it for us; who asks twice means it.
+                signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
             return
         request.signal_name = signal.Signals(number).name

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -49,6 +51,24 @@ def test_the_handlers_are_put_back_however_the_block_is_left() -> None:
     with pytest.raises(ZeroDivisionError), graceful_stop():
         raise ZeroDivisionError
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_a_process_that_was_started_to_ignore_it(
+    number: signal.Signals,
+) -> None:
+    program = (
+        "import signal\n"
+        "from instgov_dagster.adapters.stopping import graceful_stop\n"
+        f"number = signal.Signals({int(number)})\n"
+        "signal.signal(number, signal.SIG_IGN)\n"
+        "with graceful_stop() as request:\n"
+        "    signal.raise_signal(number)\n"
+        "    assert request.is_asked\n"
+        "    signal.raise_signal(number)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
+    assert ended.returncode == -number, ended.stderr
 
 
 def test_a_thread_that_may_hold_no_handlers_holds_none() -> None:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from instgov_dagster.defs import bars, beliefs, governance, live
+from instgov_dagster.defs import bars, beliefs
 from instgov_dagster.defs.automation.jobs import (
     after_session,
     governed_live_loop,
@@ -17,9 +17,10 @@ from instgov_dagster.defs.automation.sensors import (
 )
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
+from instgov_dagster.defs.governance import live, nightly
 from instgov_dagster.defs.resources import PlatformResource
 
-_WINGS = (bars, beliefs, capital, capital_rules, governance, live)
+_WINGS = (bars, beliefs, capital, capital_rules, nightly, live)
 
 
 @dg.definitions

@@ -2,7 +2,7 @@
 
 import typer
 
-from instgov_dagster.cli import audit, bench, inspect, operate, run
+from instgov_dagster.cli.commands import audit, bench, inspect, operate, run
 
 app = typer.Typer(
     name="instgov",

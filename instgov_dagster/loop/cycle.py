@@ -20,7 +20,6 @@ from instgov_dagster.capital.trades import TradeDraft, TradingConditions, draft_
 from instgov_dagster.governance.audit import inputs_hash
 from instgov_dagster.governance.decisions import CycleCase, compose_decisions
 from instgov_dagster.governance.state import cause_of
-from instgov_dagster.loop.book import Book
 from instgov_dagster.loop.decision.bidding import (
     Bids,
     ValuedBook,
@@ -28,6 +27,7 @@ from instgov_dagster.loop.decision.bidding import (
     book_correlations,
     value_book,
 )
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
 from instgov_dagster.loop.decision.gains import order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot

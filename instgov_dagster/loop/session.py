@@ -29,7 +29,7 @@ from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.proof import mint_approved_order
-from instgov_dagster.loop.book import book_to_dict
+from instgov_dagster.loop.decision.book import book_to_dict
 from instgov_dagster.loop.folding.continuity import STATE_HASH
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold, Turn, plain_shares
 from instgov_dagster.loop.folding.ledger import SessionLedger

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from instgov_dagster.bench.auction import command
-from instgov_dagster.cli.bench import auction_command
+from instgov_dagster.cli.commands.bench import auction_command
 from instgov_dagster_tests.cli.processes import instgov
 
 

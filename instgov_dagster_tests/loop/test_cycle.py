@@ -8,8 +8,8 @@ from instgov_dagster.adapters.markets.quote_defects import QuoteDefect
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.state import cause_of, fold_state
-from instgov_dagster.loop.book import Book, BookChange, apply_changes, fresh_book
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
+from instgov_dagster.loop.decision.book import Book, BookChange, apply_changes, fresh_book
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.platform import Platform

@@ -9,7 +9,7 @@ from instgov_dagster.adapters.store.published import published_meta
 from instgov_dagster.bars.calendars import history_window
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.governance.state.rows import state_from_frame
-from instgov_dagster.loop.book import book_from_frame
+from instgov_dagster.loop.decision.book import book_from_frame
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.night import INPUT_TABLES, STEPS, NightResult, night, run_step

@@ -13,7 +13,7 @@ from instgov_dagster.adapters.store.projector import live_store
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.solver import unsolved
 from instgov_dagster.loop import session as session_module
-from instgov_dagster.loop.book import book_from_dict, fresh_book
+from instgov_dagster.loop.decision.book import book_from_dict, fresh_book
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.live.recovery import last_book

@@ -11,7 +11,7 @@ from instgov_dagster.beliefs.predictive import read_law, standard_law
 from instgov_dagster.capital.auction.assemble import AuctionTerms
 from instgov_dagster.capital.auction.bids import BidTable
 from instgov_dagster.capital.cvar import marginal_cvar
-from instgov_dagster.loop.book import Book
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.bars import SymbolStatus
 from instgov_dagster.vocabulary.capital import StrategyGrant

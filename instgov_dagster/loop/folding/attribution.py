@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.capital.scenarios import ScenarioSet
-from instgov_dagster.loop.book import BookChange
+from instgov_dagster.loop.decision.book import BookChange
 
 STRATEGY_RETURNS = pl.Schema(
     {

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.solver import AuctionSolver
-from instgov_dagster.loop.book import Book, BookChange, Shares, apply_changes, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide
+from instgov_dagster.loop.decision.book import Book, BookChange, Shares, apply_changes, book_to_dict
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.folding.attribution import StrategyResult
 from instgov_dagster.loop.folding.continuity import state_facts

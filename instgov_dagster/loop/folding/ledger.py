@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.loop.book import Book, BookChange
 from instgov_dagster.loop.decision.bidding import ValuedBook
+from instgov_dagster.loop.decision.book import Book, BookChange
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.folding.attribution import StrategyResult, attribute, cash_by_strategy
 from instgov_dagster.vocabulary.config import Policy

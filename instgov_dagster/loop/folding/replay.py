@@ -21,8 +21,8 @@ from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.state import fold_state, unknown_state
 from instgov_dagster.governance.state.rows import cause_from_dict
-from instgov_dagster.loop.book import BookChange, book_from_dict
 from instgov_dagster.loop.cycle import CycleDecision
+from instgov_dagster.loop.decision.book import BookChange, book_from_dict
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.folding.continuity import STATE_HASH, Trail
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold

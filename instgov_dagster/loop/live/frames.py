@@ -10,8 +10,8 @@ from instgov_dagster.adapters.journal import bundle_tables
 from instgov_dagster.capital.execution.costs import PREDICTED_COLUMNS
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import cause_to_dict
-from instgov_dagster.loop.book import Book, book_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
+from instgov_dagster.loop.decision.book import Book, book_to_dict
 from instgov_dagster.loop.decision.rows import allocations_frame, order_name
 from instgov_dagster.vocabulary.audit import Order
 

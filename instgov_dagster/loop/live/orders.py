@@ -4,8 +4,8 @@ from decimal import ROUND_DOWN, Decimal
 
 import numpy as np
 
-from instgov_dagster.loop.book import QUANTUM, Book, BookChange, Shares
 from instgov_dagster.loop.cycle import CycleDecision
+from instgov_dagster.loop.decision.book import QUANTUM, Book, BookChange, Shares
 from instgov_dagster.loop.decision.rows import order_name
 from instgov_dagster.vocabulary.audit import Order, OrderSide, to_money
 from instgov_dagster.vocabulary.errors import SystemHalt

@@ -9,7 +9,7 @@ import polars as pl
 from instgov_dagster.adapters.journal import read_frames
 from instgov_dagster.governance.state import fold_state
 from instgov_dagster.governance.state.rows import state_to_frame
-from instgov_dagster.loop.book import Book, book_from_dict, book_to_frame, fresh_book
+from instgov_dagster.loop.decision.book import Book, book_from_dict, book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import returns_frame
 from instgov_dagster.loop.folding.continuity import Trail
 from instgov_dagster.loop.live.frames import SESSION_KIND

@@ -14,7 +14,7 @@ from instgov_dagster.adapters.broker import PaperBroker
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.governance.proof import require_approved
-from instgov_dagster.loop.book import Book, Shares, fresh_book
+from instgov_dagster.loop.decision.book import Book, Shares, fresh_book
 from instgov_dagster.loop.live.settling.answers import Routed, changes_of, entries_of, ledger_rows
 from instgov_dagster.loop.live.settling.invariants import Account
 from instgov_dagster.loop.live.settling.leftovers import (

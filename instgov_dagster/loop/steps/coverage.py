@@ -14,7 +14,7 @@ from instgov_dagster.capital.coverage import CoverageOutcomes, judge_coverage
 from instgov_dagster.capital.cvar import book_losses, cvar, cvar_standard_error, value_at_risk
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
 from instgov_dagster.capital.scenarios.returns import horizon_returns
-from instgov_dagster.loop.book import Book, book_from_frame
+from instgov_dagster.loop.decision.book import Book, book_from_frame
 from instgov_dagster.loop.steps.beliefs import panel_of
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import DataRejected

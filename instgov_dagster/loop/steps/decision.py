@@ -10,8 +10,8 @@ from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import state_from_frame
-from instgov_dagster.loop.book import book_from_frame
 from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
+from instgov_dagster.loop.decision.book import book_from_frame
 from instgov_dagster.loop.decision.rows import allocations_frame
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.steps.context import NightContext, Tables

@@ -11,7 +11,7 @@ from instgov_dagster.bars.calendars import history_window
 from instgov_dagster.bars.panel import price_panel
 from instgov_dagster.bars.quality.score import score_bars
 from instgov_dagster.capital.scenarios import HeldPrices, build_scenarios, scenarios_to_frame
-from instgov_dagster.loop.book import book_from_frame
+from instgov_dagster.loop.decision.book import book_from_frame
 from instgov_dagster.loop.steps.beliefs import eligible_symbols, panel_of
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus

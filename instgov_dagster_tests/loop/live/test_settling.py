@@ -17,7 +17,7 @@ from instgov_dagster.adapters.account import (
     OrderStatus,
 )
 from instgov_dagster.adapters.journal import unbundle
-from instgov_dagster.loop.book import Book, Holding, apply_changes
+from instgov_dagster.loop.decision.book import Book, Holding, apply_changes
 from instgov_dagster.loop.live.frames import fills_tables
 from instgov_dagster.loop.live.settling.answers import changes_of, ledger_rows
 from instgov_dagster.loop.live.settling.invariants import reconcile, require_agreement

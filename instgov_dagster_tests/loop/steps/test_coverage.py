@@ -10,7 +10,7 @@ import pytest
 from instgov_dagster.adapters.config import load_policy
 from instgov_dagster.bars.calendars import expected_sessions
 from instgov_dagster.capital.scenarios import scenarios_to_frame
-from instgov_dagster.loop.book import Holding, book_to_frame, fresh_book
+from instgov_dagster.loop.decision.book import Holding, book_to_frame, fresh_book
 from instgov_dagster.loop.steps.beliefs import panel_of
 from instgov_dagster.loop.steps.capital import advance_lifecycle
 from instgov_dagster.loop.steps.context import NightContext

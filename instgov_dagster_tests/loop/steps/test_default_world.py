@@ -14,7 +14,7 @@ from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.state import fold_state
 from instgov_dagster.governance.state.rows import state_to_frame
-from instgov_dagster.loop.book import book_to_frame, fresh_book
+from instgov_dagster.loop.decision.book import book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.night import NightResult, night
 from instgov_dagster.loop.platform import DEFAULT_SEED

@@ -15,7 +15,7 @@ from instgov_dagster.governance.lifecycle import (
     lifecycle_from_frame,
     lifecycle_to_frame,
 )
-from instgov_dagster.loop.book import Holding, book_to_frame, fresh_book
+from instgov_dagster.loop.decision.book import Holding, book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.steps.capital import (
     advance_lifecycle,

@@ -8,7 +8,7 @@ from instgov_dagster.adapters.account import BrokerState
 from instgov_dagster.adapters.journal import unbundle
 from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.adapters.runtime import FileLock
-from instgov_dagster.loop.book import Book, apply_changes, fresh_book
+from instgov_dagster.loop.decision.book import Book, apply_changes, fresh_book
 from instgov_dagster.loop.live.frames import fills_tables
 from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.recovery import last_book

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from instgov_dagster.adapters.account import CashEntry, OrderOutcome
-from instgov_dagster.loop.book import BookChange, Shares
+from instgov_dagster.loop.decision.book import BookChange, Shares
 from instgov_dagster.vocabulary.errors import SystemHalt
 
 

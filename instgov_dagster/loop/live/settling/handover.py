@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.capital.auction.engine.hot import HotSolver
-from instgov_dagster.loop.book import Book, fresh_book
+from instgov_dagster.loop.decision.book import Book, fresh_book
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.folding.fold import SessionFold, plain_shares
 from instgov_dagster.loop.folding.ledger import SessionLedger

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from instgov_dagster.adapters.account import BrokerState, OrderStatus
-from instgov_dagster.loop.book import Book
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.live.settling.told import Told, fill_terms, order_terms
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from instgov_dagster.adapters.account import OrderOutcome, OrderStatus
-from instgov_dagster.loop.book import Book, Shares
+from instgov_dagster.loop.decision.book import Book, Shares
 from instgov_dagster.loop.live.settling.told import Leftover, order_terms
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode

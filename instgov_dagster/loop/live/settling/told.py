@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from instgov_dagster.adapters.account import OrderStatus
 from instgov_dagster.adapters.journal import Frame, Position, read_frames, unbundle
-from instgov_dagster.loop.book import Shares, book_from_dict
+from instgov_dagster.loop.decision.book import Shares, book_from_dict
 from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, PLANNED
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.audit import Fill, Order, OrderSide

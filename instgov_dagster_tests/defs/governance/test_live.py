@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from instgov_dagster.adapters.runtime import FileLock
-from instgov_dagster.defs.anchoring import AUDIT_CHAIN
+from instgov_dagster.defs.governance.anchoring import AUDIT_CHAIN
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.vocabulary.errors import ResumeRefused
 from instgov_dagster.vocabulary.governance import SystemStateName
@@ -75,7 +75,7 @@ def test_the_session_tells_the_tail_of_its_book_beside_the_limit(led: Led) -> No
 
 
 def test_what_is_left_out_of_the_configuration_is_the_policys(led: Led) -> None:
-    from instgov_dagster.defs.live import SessionConfig
+    from instgov_dagster.defs.governance.live import SessionConfig
 
     empty = SessionConfig()
     assert (empty.cycles, empty.period_seconds) == (None, None)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instgov_dagster.loop.book import (
+from instgov_dagster.loop.decision.book import (
     Book,
     BookChange,
     Holding,

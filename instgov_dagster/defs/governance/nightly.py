@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from instgov_dagster.defs.anchoring import anchor_chains
+from instgov_dagster.defs.governance.anchoring import anchor_chains
 from instgov_dagster.defs.graph import Wing, day_of, night_asset, rule
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from instgov_dagster.defs.anchoring import anchor_chains, verify_chains
+from instgov_dagster.defs.governance.anchoring import anchor_chains, verify_chains
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, Wing, day_of, rule
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import plain, state_facts, verdict

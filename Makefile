@@ -13,7 +13,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly check bench performance docs lock clean
+.PHONY: help run dev test nightly mutation check bench performance docs lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,13 @@ test: .venv/.dev  ## the tests (minutes); INSTGOV_BARS_DIR adds those on real ba
 nightly: .venv/.dev  ## the long tests, left out of `make test`
 	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
+# mypy judges mutants as well, and mutmut looks for it on the path. `mutmut run` alone goes on where it stopped.
+mutation: export PATH := $(CURDIR)/$(BIN):$(PATH)
+mutation: .venv/.dev  ## mutate what [tool.mutmut] names and see whether the tests notice (hours)
+	@rm -rf mutants
+	@nice mutmut run --max-children $(WORKERS) $(ARGS)
+	@python -m instgov_dagster_tests.repository.mutation
+
 check: .venv/.dev  ## style, format, architecture, types
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
@@ -74,4 +81,4 @@ lock: $(BIN)/uv  ## compile the three locks again from pyproject.toml
 	@$(COMPILE) --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 clean:  ## remove the environment and the caches; never data/
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

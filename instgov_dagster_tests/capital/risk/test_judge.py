@@ -306,6 +306,49 @@ def test_the_order_that_takes_a_prefix_past_the_limit_leaves_and_the_rest_stays(
     assert 0.0 < order.passing_share < 1.0
 
 
+def test_only_the_first_prefix_past_the_limit_costs_an_order_and_the_next_may_stay() -> None:
+    # What each loses in the first tail and gains in the second: S001 takes the list past .024,
+    # S002 on top of it too, S003 hedges both. Without S001 nothing S002 does is too much.
+    returns = np.zeros((60, 4))
+    returns[:3], returns[3:6] = [-0.05, -0.20, -0.05, 0.20], [0.12, 0.10, 0.08, -0.53]
+    verdict = judge(proposal([0.0] * 4, [0.1] * 4), returns, small_config(marginal_limit=1.0))
+    assert verdict.sequence == (0, 2)
+    late = verdict.order("S001")
+    assert late is not None
+    assert late.reason_codes == (ReasonCode.PREFIX_CVAR_BREACH,)
+    assert late.gates[-1].value == pytest.approx(2.5 * 0.025)
+
+
+def test_a_hedge_may_not_be_sold_before_the_one_that_replaces_it_is_bought() -> None:
+    # Reductions go first, and between the sale and the purchase S000 would stand without a hedge.
+    returns = np.zeros((60, 3))
+    returns[:3] = [-0.3, 0.2, 0.2]
+    made = proposal([0.1, 0.1, 0.0], [0.1, 0.0, 0.1])
+    verdict = judge(made, returns, small_config(marginal_limit=1.0))
+    assert verdict.weights.tolist() == [0.1, 0.1, 0.1]
+    sale = verdict.order("S001")
+    assert sale is not None
+    assert sale.reason_codes == (ReasonCode.PREFIX_CVAR_BREACH,)
+    # Beside the purchase the whole sale is harmless; more than all of it is not on offer.
+    assert 1.0 - 1e-6 < sale.passing_share <= 1.0
+
+
+def test_a_book_that_gains_in_every_scenario_has_a_negative_cvar_and_its_gate_says_so() -> None:
+    config = small_config()
+    base = three_measures(2, config)
+    measures = [
+        dataclasses.replace(measure, returns=0.01 + 0.1 * np.abs(measure.returns))
+        for measure in base.measures
+    ]
+    scenarios = ScenarioSet(symbols=base.symbols, measures=tuple(measures))
+    verdict = judge_book(proposal([0.0] * 2, [0.1] * 2), scenarios, config=config, limits=LIMITS)
+    assert verdict.sequence == (0, 1)
+    last = verdict.orders[verdict.sequence[-1]].gates[-1]
+    assert last.value == pytest.approx(verdict.risk_after.gate, abs=1e-15)
+    assert last.value is not None
+    assert last.value < 0.0
+
+
 def test_five_hundred_orders_are_judged_well_within_a_second() -> None:
     config, rng = CVaRConfig(), np.random.default_rng(1)
     scenarios = scenarios_of(returns_of(1260, 500), config)

@@ -1,0 +1,156 @@
+"""The measure of the tests: it kills what is wrong, names what lives, and touches no source."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from instgov_dagster_tests.repository.mutation import (
+    LEAST_KILLED,
+    PAGE,
+    Score,
+    main,
+    named_modules,
+    read_scores,
+    report,
+    row,
+    table,
+)
+
+ROW = re.compile(r"^\| `([^`]+)` \| (\d+) \| (\d+) \| (\d+) \| ([^|]+) \|$", re.MULTILINE)
+SOURCE = """\
+def larger(a: int, b: int) -> int:
+    return a if a > b else b
+
+
+def unseen(a: int) -> int:
+    return a + 1
+"""
+TESTS = """\
+from tiny.core import larger, unseen
+
+
+def test_the_larger_is_the_larger() -> None:
+    assert [larger(1, 2), larger(2, 1)] == [2, 2]
+    assert unseen(1)
+"""
+SETTINGS = """\
+[tool.mutmut]
+source_paths = ["tiny/"]
+only_mutate = ["tiny/*.py"]
+pytest_add_cli_args = ["-p", "no:randomly", "-p", "no:cacheprovider"]
+pytest_add_cli_args_test_selection = ["tests"]
+process_isolation = "forkserver"
+"""
+
+
+def score(module: str = "instgov_dagster/capital/x.py", *, mutants: int, killed: int) -> Score:
+    alive = tuple(f"m{i}" for i in range(mutants - killed))
+    return Score(module=Path(module), refused=3, mutants=mutants, killed=killed, alive=alive)
+
+
+def tiny(folder: Path) -> dict[str, str]:
+    files = {
+        "tiny/__init__.py": "",
+        "tiny/core.py": SOURCE,
+        "tests/test_core.py": TESTS,
+        "pyproject.toml": SETTINGS,
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return files
+
+
+def test_a_wrong_comparison_is_killed_an_unseen_sum_lives_and_no_source_is_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = tiny(tmp_path)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MUTANT_"))}
+    command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in files} == files
+    (found,) = read_scores(tmp_path)
+    assert found.module == Path("tiny/core.py")
+    # `a >= b` returns the same, and whatever `unseen` returns is true: all that lives is named
+    lives = {name.split(".")[-1].split("__mutmut")[0] for name in found.alive}
+    assert lives == {"x_larger", "x_unseen"}
+    assert found.killed == found.mutants - len(found.alive)
+    monkeypatch.chdir(tmp_path)
+    assert main(tmp_path) == 1
+    printed = capsys.readouterr()
+    assert "+    return a if a >= b else b" in printed.out
+    assert "+    return a + 2" in printed.out
+    assert "tiny/core.py" in printed.err
+
+
+def written(folder: Path, results: dict[str, int | None]) -> Score:
+    tiny(folder)
+    meta = folder / "mutants" / "tiny" / "core.py.meta"
+    meta.parent.mkdir(parents=True)
+    rest: dict[str, object] = {"durations_by_key": {}, "estimated_durations_by_key": {}}
+    meta.write_text(json.dumps({"exit_code_by_key": results, **rest}), encoding="utf-8")
+    return read_scores(folder)[0]
+
+
+def test_what_was_not_run_or_has_no_test_lives_and_what_never_ends_is_killed(
+    tmp_path: Path,
+) -> None:
+    codes = {"killed": 1, "slow": -24, "lives": 0, "no_test": 33, "not_run": None, "odd": 35}
+    found = written(tmp_path, {**codes, "refused": 37})
+    assert (found.refused, found.mutants, found.killed) == (1, 6, 2)
+    assert found.alive == ("lives", "no_test", "not_run", "odd")
+    assert found.share == pytest.approx(2 / 6)
+
+
+def test_a_module_that_was_not_mutated_or_is_not_there_is_no_success(tmp_path: Path) -> None:
+    tiny(tmp_path)
+    with pytest.raises(FileNotFoundError, match="must have been mutated"):
+        read_scores(tmp_path)
+    (tmp_path / "tiny" / "core.py").unlink()
+    with pytest.raises(ValueError, match="names none"):
+        named_modules(tmp_path)
+
+
+def test_each_folder_is_held_to_its_bar_and_a_strange_one_to_all() -> None:
+    assert score(mutants=10, killed=9).is_enough
+    assert not score(mutants=100, killed=89).is_enough
+    assert score("instgov_dagster/beliefs/x.py", mutants=100, killed=85).is_enough
+    assert not score("instgov_dagster/beliefs/x.py", mutants=100, killed=84).is_enough
+    assert not score("elsewhere/x.py", mutants=100, killed=99).is_enough
+    assert score("elsewhere/x.py", mutants=0, killed=0).is_enough
+
+
+def test_the_report_counts_and_sums_and_shows_what_lives() -> None:
+    scores = (score(mutants=4, killed=3), score("b.py", mutants=0, killed=0))
+    assert table(scores).splitlines()[2:] == [
+        "| `instgov_dagster/capital/x.py` | 3 | 4 | 3 | 75.0 % |",
+        "| `b.py` | 3 | 0 | 0 | - |",
+        "| `all` | 6 | 4 | 3 | 75.0 % |",
+    ]
+    assert report(scores, lambda name: f"-old\n+new {name}").endswith("\nm0\n-old\n+new m0\n")
+
+
+def test_the_page_tells_of_every_module_that_is_named_and_every_share_reaches_its_bar() -> None:
+    rows = ROW.findall(PAGE.read_text(encoding="utf-8"))
+    modules = [str(module) for module in named_modules()]
+    assert [name for name, *_ in rows] == [*modules, "all"]
+    assert all(module.startswith(tuple(LEAST_KILLED)) for module in modules)
+    counts = {name: tuple(map(int, (r, m, k))) for name, r, m, k, _ in rows}
+    for name, refused, mutants, killed, share in rows:
+        assert row(name, int(refused), int(mutants), int(killed)).endswith(f"| {share} |")
+    for name, (refused, mutants, killed) in counts.items():
+        if name != "all":
+            found = Score(
+                module=Path(name), refused=refused, mutants=mutants, killed=killed, alive=()
+            )
+            assert found.is_enough, name
+    sums = [sum(column) for column in zip(*(counts[m] for m in modules), strict=True)]
+    assert tuple(sums) == counts["all"]

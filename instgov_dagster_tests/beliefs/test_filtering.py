@@ -198,6 +198,18 @@ def test_a_logarithmic_observation_that_is_not_positive_is_refused() -> None:
         student_t_log_density(np.array([0.0]), table, dof=5.0)
 
 
+def test_the_filter_begins_with_its_prior_alone_and_counts_the_sessions_it_has_seen() -> None:
+    state = start_filter(PRIOR, pseudo_counts=10.0, initial=START)
+    assert state.belief.tolist() == START.tolist()
+    assert state.counts.tolist() == (10.0 * PRIOR).tolist()
+    assert (state.log_likelihood.tolist(), state.sessions.tolist()) == ([0.0], [0])
+    assert state.sessions.dtype == np.int64
+    for seen, log_emission in enumerate(emissions(6, 3), start=1):
+        state = filter_session(state, log_emission)
+        assert state.sessions.tolist() == [seen]
+        assert state.log_likelihood.shape == (1,)
+
+
 @pytest.mark.roadmap("3.2", "7.4")
 @settings(max_examples=30)
 @given(st.sets(st.integers(1, 59)), st.integers(0, 1000))

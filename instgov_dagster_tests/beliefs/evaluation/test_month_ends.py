@@ -8,6 +8,7 @@ import pytest
 
 from instgov_dagster.adapters.config import load_policy, load_universe
 from instgov_dagster.adapters.markets.files import FilesMarket
+from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import history_window, knowledge_instant
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import stage_known_at
@@ -37,6 +38,8 @@ class Nights:
         self.market = FilesMarket(bars)
         self.policy = load_policy(CONFIG)
         self.universe = self.market.universe(load_universe(CONFIG))
+        sigma = self.policy.models.forecast.sigma
+        self.spread = ProcessSpread(parallel_from=2, workers=sigma.workers)
         self.fits = pl.DataFrame(schema=SIGMA_FIT_SCHEMA)
         self.trials = pl.DataFrame(schema=TRIALS_SCHEMA)
 
@@ -52,6 +55,7 @@ class Nights:
             universe=self.universe,
             policy=self.policy,
             entitled=frozenset(),
+            spread=self.spread,
         )
         staged = stage_known_at(fetched.frame, self.policy.history)
         firsts = pl.DataFrame(

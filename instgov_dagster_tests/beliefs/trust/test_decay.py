@@ -136,6 +136,14 @@ def test_session_errors_are_read_at_the_scale_of_one_session() -> None:
     assert errors[1, 0] == pytest.approx((0.02 - 0.001) / (0.05 / np.sqrt(5)), rel=1e-12)
 
 
+def test_each_session_is_held_against_what_was_said_the_session_before_it() -> None:
+    daily = np.array([[np.nan], [0.02], [-0.01]])
+    sigma, mu = np.array([[0.05], [0.10], [0.90]]), np.array([[0.005], [-0.010], [0.700]])
+    errors = session_errors(walked_of(daily, sigma), mu)[:, 0]
+    assert errors[1] == pytest.approx((0.02 - 0.001) * np.sqrt(5) / 0.05, rel=1e-12)
+    assert errors[2] == pytest.approx((-0.01 + 0.002) * np.sqrt(5) / 0.10, rel=1e-12)
+
+
 @pytest.mark.roadmap("6.3", "6.4", "TEST.6")
 def test_the_final_weight_is_the_product_of_age_error_and_flip() -> None:
     quiet = autoregressive(0.4, 252, 3)
@@ -179,6 +187,21 @@ def test_a_pass_wins_back_what_a_bad_month_cost() -> None:
     after = decay_state(errors, np.array([599]), np.array([20]), POLICY)
     assert before.final_factor[0] < 0.01
     assert after.final_factor[0] == 1.0
+
+
+@pytest.mark.roadmap("6.3", "6.4")
+def test_what_one_symbol_errs_costs_no_other_its_trust() -> None:
+    errors = np.random.default_rng(5).standard_normal((400, 3))
+    errors[330:380, 1] *= 6.0
+    errors[:, 2] = np.concatenate([autoregressive(0.4, 337, 3), autoregressive(-0.5, 63, 4)])
+    passes, ages = np.array([320, 320, 320]), np.array([40, 300, 5])
+    together = decay_state(errors, passes, ages, POLICY)
+    for j in range(3):
+        mine = slice(j, j + 1)
+        alone = decay_state(errors[:, mine], passes[mine], ages[mine], POLICY)
+        assert [float(part[j]) for part in together] == [float(part[0]) for part in alone]
+    assert together.final_factor[1] < 0.1 < together.final_factor[0]
+    assert together.has_flipped.tolist() == [False, False, True]
 
 
 def test_without_a_filled_window_there_is_no_trust() -> None:

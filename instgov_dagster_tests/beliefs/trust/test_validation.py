@@ -75,9 +75,37 @@ def test_a_model_as_good_as_the_benchmark_is_rejected_about_once_in_twenty() -> 
     assert 0.02 < rejected < 0.10
 
 
-def test_too_few_losses_for_the_horizon_are_refused() -> None:
+def test_too_few_losses_for_the_horizon_are_refused_and_one_more_is_enough() -> None:
     with pytest.raises(ValueError, match="more than 10"):
         diebold_mariano(np.ones((10, 1)), horizon=5)
+    assert diebold_mariano(np.ones((11, 1)), horizon=5).tolist() == [np.inf]
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e-2, 1e4])
+def test_the_unit_of_the_loss_changes_no_statistic(unit: float) -> None:
+    differences = overlapping(4)
+    plain = diebold_mariano(differences, horizon=5)
+    assert diebold_mariano(unit * differences, horizon=5) == pytest.approx(plain, rel=1e-9)
+
+
+def test_where_the_equal_weights_cancel_exactly_bartlett_weights_stand_in() -> None:
+    # mean .25, variance 2/8, first autocovariance -1/8: .25 - .25 = 0, and by Bartlett .125
+    differences = 0.25 + np.array([[1.0], [-1.0], *[[0.0]] * 6])
+    small_sample = np.sqrt((8 + 1 - 4 + 2 / 8) / 8)
+    expected = small_sample * 0.25 / np.sqrt(0.125 / 8)
+    assert diebold_mariano(differences, horizon=2)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.roadmap("6.3")
+def test_the_statistic_is_read_as_student_t_with_one_degree_fewer_than_losses() -> None:
+    differences = overlapping(5, n=30, columns=1)
+    differences += 1.5 - differences.mean()
+    statistic = float(diebold_mariano(differences, horizon=5)[0])
+    chance = float(stats.t.sf(statistic, 29))
+    assert 0.0 < chance < 0.4
+    for size, is_worse in ((1.001 * chance, True), (0.999 * chance, False)):
+        found = is_worse_than_benchmark(differences, horizon=5, significance=size)
+        assert found.tolist() == [is_worse]
 
 
 @pytest.mark.roadmap("6.5")

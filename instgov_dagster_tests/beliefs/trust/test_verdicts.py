@@ -14,7 +14,7 @@ from instgov_dagster.beliefs.forecast import forecast_models
 from instgov_dagster.beliefs.health import HEALTH_SCHEMA, assess_health, health_rows
 from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.beliefs.models import BENCHMARK, Family, opinions
-from instgov_dagster.beliefs.predictive import standard_law
+from instgov_dagster.beliefs.predictive import LEVEL_95, standard_law
 from instgov_dagster.beliefs.trust.record import (
     ModelRecord,
     age_in_days,
@@ -22,6 +22,7 @@ from instgov_dagster.beliefs.trust.record import (
     last_validation_pass,
     model_record,
 )
+from instgov_dagster.beliefs.trust.validation import kupiec_p_value, validation_sessions
 from instgov_dagster.vocabulary.policy.beliefs import HealthPolicy, ModelPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -216,7 +217,7 @@ def test_one_opinion_alone_does_not_disagree() -> None:
 @pytest.mark.roadmap("6.5")
 def test_a_trust_in_sigma_that_is_whole_but_for_rounding_is_whole() -> None:
     trust = np.ones((T, 4))
-    trust[-1] = [1.0 - 1e-13, 1.0 - 2e-12, 1.0, 1.0]
+    trust[-1] = [1.0 - 1e-13, 1.0 - 2e-12, 1.0 - 1e-12, 1.0]
     frame = judged(replace(WALK, trust=trust))
     aged = [ReasonCode.SIGMA_PARAMETERS_AGED in codes for codes in frame["reason_codes"].to_list()]
     assert aged == [False] * 6 + [True] * 6 + [False] * 12
@@ -277,7 +278,9 @@ def test_an_age_counts_days_from_its_pass_and_without_one_is_past_the_longest_al
 def test_a_first_validation_waits_for_the_error_windows_from_the_first_forecast() -> None:
     zero = np.zeros((T, 4))
     began = np.full((T, 4), np.nan)
-    starts = [0, 100, 384, 390]
+    # the third began exactly both windows before the last look, the fourth a session later
+    latest = int(validation_sessions(WALK.dates, every=21)[-1])
+    starts = [0, 100, latest - 315, latest - 314]
     for j, start in enumerate(starts):
         began[start:, j] = 0.0
     passes = [last_validation_pass(cut(n), began[:n], zero[:n], HEALTH) for n in range(500, T + 1)]
@@ -335,6 +338,16 @@ def test_coverage_is_judged_on_the_last_252_errors_each_of_them_known() -> None:
     assert is_covered(errors, MODELS.forecast, HEALTH).tolist() == [True, False, False, False]
     assert is_covered(errors[48:], MODELS.forecast, HEALTH).tolist() == [True, False, False, False]
     assert is_covered(errors[49:], MODELS.forecast, HEALTH).tolist() == [False] * 4
+
+
+@pytest.mark.roadmap("6.5")
+def test_coverage_that_is_exactly_as_unlikely_as_is_borne_is_borne() -> None:
+    errors = np.zeros((252, 1))
+    errors[:20] = 99.0
+    chance = float(kupiec_p_value(np.array([20]), 252, expected=1.0 - LEVEL_95)[0])
+    for borne, is_borne in ((chance, True), (float(np.nextafter(chance, 1.0)), False)):
+        policy = replace(HEALTH, coverage_significance=borne)
+        assert is_covered(errors, MODELS.forecast, policy).tolist() == [is_borne]
 
 
 def test_a_record_of_no_mu_model_of_the_walk_is_refused() -> None:

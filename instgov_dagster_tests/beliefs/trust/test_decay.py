@@ -82,6 +82,16 @@ def test_an_error_window_with_a_gap_has_no_ratio() -> None:
     assert path[365:, 0].tolist() == [1.0] * 35
 
 
+@pytest.mark.parametrize(
+    ("before", "now", "ratio"), [(1.0, 0.0, 0.0), (1e-5, 1.0, 1e6), (2.0, 1.0, 0.25)]
+)
+def test_the_error_ratio_reaches_from_nothing_to_a_million(
+    before: float, now: float, ratio: float
+) -> None:
+    errors = np.concatenate([np.full(252, before), np.full(63, now)])[:, None]
+    assert error_ratio_path(errors, **WINDOWS)[-1, 0] == pytest.approx(ratio, rel=1e-9, abs=1e-12)
+
+
 def test_a_model_that_never_erred_keeps_its_ratio_until_it_errs() -> None:
     silent = np.zeros((315, 1))
     assert error_ratio_path(silent, **WINDOWS)[-1, 0] == 1.0

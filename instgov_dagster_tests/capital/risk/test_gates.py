@@ -55,7 +55,33 @@ def test_the_book_stays_within_its_limit_or_gets_no_worse(
     assert answer.passed is passed
     wanted = ReasonCode.CVAR_WITHIN_LIMITS if passed else ReasonCode.PORTFOLIO_CVAR_BREACH
     assert answer.reason_codes == (wanted,)
+    assert (answer.value, answer.limit) == (after, max(before, 0.06))
     assert answer.headroom == pytest.approx(max(before, 0.06) - after)
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (gate_marginal(0.005, config=CONFIG), ReasonCode.CVAR_WITHIN_LIMITS),
+        (
+            gate_hurdle(0.005, 0.01, hurdle=0.02, is_forced=False, limits=LIMITS),
+            ReasonCode.CVAR_WITHIN_LIMITS,
+        ),
+        (gate_prefix(0.0, 0.05, config=CONFIG), ReasonCode.CVAR_WITHIN_LIMITS),
+        (
+            gate_execution(0.01, is_increase=True, regime=ExecutionRegime.CALM),
+            ReasonCode.WITHIN_LIMIT,
+        ),
+        (gate_leverage(0.1, 0.2, limits=LIMITS), ReasonCode.WITHIN_LIMIT),
+        (gate_drawdown(0.1, is_increase=True, limits=LIMITS), ReasonCode.WITHIN_LIMIT),
+        (gate_correlation(0.1, is_increase=True, limits=LIMITS), ReasonCode.WITHIN_LIMIT),
+        (gate_sector(0.1, 0.2, sector="TECH", limits=LIMITS), ReasonCode.WITHIN_LIMIT),
+    ],
+    ids=lambda value: value.name if isinstance(value, GateResult) else "",
+)
+def test_a_gate_that_opens_says_what_it_is_within(answer: GateResult, code: ReasonCode) -> None:
+    assert answer.passed
+    assert answer.reason_codes == (code,)
 
 
 @given(ANY, ANY)

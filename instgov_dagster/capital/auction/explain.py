@@ -8,16 +8,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.certificate import (
+    Duals,
     marginal_costs,
-    mean_returns,
-    repair_tail,
     trading_costs,
-    valid_prices,
 )
 from instgov_dagster.capital.auction.instance import AuctionInstance, Tail
 from instgov_dagster.capital.auction.result import RESULT_SCHEMA, ShadowPrice
 from instgov_dagster.capital.auction.values import AdjustedValues
-from instgov_dagster.capital.cvar import book_losses, cvar, marginal_cvar, rising_cvar
+from instgov_dagster.capital.cvar import cvar, marginal_cvar, rising_cvar
 from instgov_dagster.vocabulary.capital import AuctionDecision
 from instgov_dagster.vocabulary.reason_table import Severity
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -62,28 +60,11 @@ def no_prices(instance: AuctionInstance) -> Prices:
     )
 
 
-def price_bids(
-    instance: AuctionInstance,
-    tail_weights: tuple[NDArray[np.float64], ...],
-    group_prices: NDArray[np.float64],
-) -> Prices:
-    """Turn duals into what a unit of each bid pays.
-
-    Parameters
-    ----------
-    tail_weights
-        One array a tail, shape ``(n_scenarios,)``.
-    group_prices
-        Shape ``(n_groups,)``.
-    """
-    groups = valid_prices(group_prices)
-    charge = instance.membership.charges(groups)
-    limits = []
-    for raw, tail in zip(tail_weights, instance.tails, strict=True):
-        share = repair_tail(raw, tail, confidence_level=instance.confidence_level)
-        charge = charge - mean_returns(share, tail)[instance.symbol_of]
-        limits.append(max(float(share.sum()) - tail.hurdle, 0.0))
-    return Prices(groups=groups, limits=tuple(limits), charge=charge)
+def price_bids(instance: AuctionInstance, duals: Duals) -> Prices:
+    """Turn duals into what a unit of each bid pays."""
+    pairs = zip(duals.shares, instance.tails, strict=True)
+    limits = tuple(max(float(share.sum()) - tail.hurdle, 0.0) for share, tail in pairs)
+    return Prices(groups=duals.prices, limits=limits, charge=duals.charge)
 
 
 def _stand(instance: AuctionInstance, weights: NDArray[np.float64], prices: Prices) -> _Standing:
@@ -110,11 +91,12 @@ def _rising(instance: AuctionInstance, tail: Tail, net: NDArray[np.float64]) -> 
     # The CVaR of the next unit of each symbol; on an empty book that is the symbol's own.
     level = instance.confidence_level
     if not net.any():
-        measures = instance.scenarios.measures
-        own = next(measure for measure in measures if measure.returns is tail.returns)
-        return own.standalone_cvar(level)
+        return tail.measure.standalone_cvar(level)
     tolerance = instance.policy.weight_quantum * max(int(np.count_nonzero(net)), 1)
-    return rising_cvar(tail.returns, net, confidence_level=level, tie_tolerance=tolerance)
+    losses = tail.measure.losses(net)
+    return rising_cvar(
+        tail.returns, net, confidence_level=level, tie_tolerance=tolerance, losses=losses
+    )
 
 
 def shadow_prices(
@@ -135,7 +117,7 @@ def shadow_prices(
             )
     for place, (tail, price) in enumerate(zip(instance.tails, prices.limits, strict=True)):
         if price > least:
-            losses = book_losses(tail.returns, net)
+            losses = tail.measure.losses(net)
             value = cvar(losses, confidence_level=instance.confidence_level)
             found.append(
                 ShadowPrice(
@@ -344,8 +326,12 @@ def explain_bids(
     standing = _stand(instance, weights, prices)
     is_in = weights > 0.0
     merit = np.where(is_in, standing.surplus, -standing.shortfall)
+    current = instance.scenarios.current
     marginal = marginal_cvar(
-        instance.scenarios.current.returns, net, confidence_level=instance.confidence_level
+        current.returns,
+        net,
+        confidence_level=instance.confidence_level,
+        losses=current.losses(net),
     )
     change = np.abs(weights - instance.held)
     total = instance.net(change)[owner]

@@ -94,7 +94,8 @@ class AuctionPolicy:
     ``min(tie_spacing, tie_spacing_total / n_bids)`` a rank. The engine begins with
     ``engine_first_symbols`` symbols and ``engine_band`` scenarios to either side of a tail's edge,
     lets in at most ``engine_batch`` of either in a round, and is built again once its size is
-    ``engine_growth`` times what it began with.
+    ``engine_growth`` times what it began with. The search for lambda-star begins with the
+    ``ratio_first_symbols`` of the best ratio alone and ``ratio_band`` scenarios to either side.
     """
 
     hurdle: float = number(0.02, ge=0.0)
@@ -128,6 +129,8 @@ class AuctionPolicy:
     suboptimal_gap: float = number(1e-5, gt=0.0, le=1e-2)
     price_tolerance: float = number(1e-8, ge=0.0, le=1e-4)
     ratio_gross_bound: float = number(1e4, ge=1.0)
+    ratio_first_symbols: int = number(100, ge=1)
+    ratio_band: int = number(40, ge=2)
 
     def __post_init__(self) -> None:
         check_bounds(self)

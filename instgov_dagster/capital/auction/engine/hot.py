@@ -45,7 +45,11 @@ class HotAuction:
         self._level = instance.confidence_level
         self._lp = HotLp(tolerance=instance.policy.solver_tolerance)
         self._tails = tuple(
-            TailRows(tail.returns, (1.0 - instance.confidence_level) * tail.returns.shape[0])
+            TailRows(
+                tail.returns,
+                (1.0 - instance.confidence_level) * tail.returns.shape[0],
+                by_column=tail.measure.by_column,
+            )
             for tail in instance.tails
         )
         pieces = 2 * instance.policy.impact_chords + 1

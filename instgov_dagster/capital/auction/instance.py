@@ -236,6 +236,14 @@ class AuctionInstance:
         return np.maximum(buys, np.minimum(self.sell_limits, self.net_held))
 
 
+@lru_cache(maxsize=8)
+def identity_order(bid_ids: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return the places of bids in the order of their identity; the same bids come every second."""
+    order = np.array(sorted(range(len(bid_ids)), key=bid_ids.__getitem__), dtype=np.intp)
+    order.setflags(write=False)
+    return order
+
+
 def chord_grid(policy: AuctionPolicy) -> NDArray[np.float64]:
     """Return the ends of the chords on [0, 1], shape ``(n_chords + 1,)``, denser near zero."""
     return _grid(policy.impact_chords, policy.impact_grading)

@@ -94,7 +94,7 @@ class AuctionPolicy:
     ``min(tie_spacing, tie_spacing_total / n_bids)`` a rank. The engine begins with
     ``engine_first_symbols`` symbols and ``engine_band`` scenarios to either side of a tail's edge,
     lets in at most ``engine_batch`` of either in a round, and is built again once its size is
-    ``engine_growth`` times what it began with. The search for lambda-star begins with the
+    ``engine_growth`` times what its first answer needed. The search for lambda-star begins with the
     ``ratio_first_symbols`` of the best ratio alone and ``ratio_band`` scenarios to either side.
     """
 
@@ -120,7 +120,7 @@ class AuctionPolicy:
     solver_tolerance: float = number(1e-9, ge=1e-10, le=1e-6)
     solver_iterations: int = number(200_000, ge=1000)
     engine_first_symbols: int = number(40, ge=1)
-    engine_band: int = number(20, ge=2)
+    engine_band: int = number(10, ge=2)
     engine_batch: int = number(120, ge=1)
     engine_growth: float = number(2.5, gt=1.0, le=100.0)
     feasibility_tolerance: float = number(1e-9, gt=0.0, le=1e-6)

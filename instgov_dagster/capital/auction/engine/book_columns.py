@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.engine.lp import UNBOUNDED, Entries, Floats, HotLp, Places
 from instgov_dagster.capital.auction.engine.tail_rows import TailRows
-from instgov_dagster.capital.auction.engine.terms import Structure, Terms, trade_pieces
+from instgov_dagster.capital.auction.engine.terms import Structure, Terms
 
 
 class BookColumns:
@@ -105,7 +105,7 @@ class BookColumns:
         Parameters
         ----------
         pieces
-            From `pieces`, for the symbols in the program.
+            From `trade_pieces`, for the symbols in the program.
         worth
             What one more unit of each is worth, shape ``(n_symbols in the program,)``.
         """
@@ -145,10 +145,6 @@ class BookColumns:
         is_alone[self._split] = False
         caps[self._structure.symbol_of[is_alone]] = terms.caps[is_alone]
         return caps[self.symbols]
-
-    def pieces(self, terms: Terms) -> tuple[Floats, Floats]:
-        """Cut the trades of the symbols in the program; see `trade_pieces`."""
-        return trade_pieces(terms, self.symbols)
 
     def weights(self, terms: Terms) -> Floats:
         """Read the bids' weights from the program's answer, in the engine's order."""

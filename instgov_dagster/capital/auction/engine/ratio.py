@@ -65,7 +65,6 @@ class RatioProgram:
         if not self._tail.is_open:
             self._worth = worth
             self._open(worth)
-            simplex = Simplex.DUAL
         elif self._stands(worth):
             return self._best
         while left > 0:

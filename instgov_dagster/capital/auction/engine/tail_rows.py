@@ -94,7 +94,7 @@ class TailRows:
     def entries(self, symbols: Places) -> Entries:
         """Give the coefficients that new columns of these symbols have in the tail's rows."""
         rows = np.concatenate([[self._row], self._rows])
-        own = self._by_row[np.ix_(self._scenarios, symbols)] * -self._sign[:, None]
+        own = self._by_row[self._scenarios[:, None], symbols] * -self._sign[:, None]
         values = np.vstack([-self._sure_sum[symbols][None, :], own])
         return Entries.block(np.arange(symbols.size), rows, np.ascontiguousarray(values.T))
 
@@ -116,6 +116,8 @@ class TailRows:
     def add(self, lp: HotLp, scenarios: Places, symbols: Places, cols: Places) -> None:
         """Give scenarios a row of their own, and the correction it may need."""
         n = scenarios.size
+        if not n:
+            return
         sign = np.where(self._is_sure[scenarios], -1.0, 1.0)
         new = np.arange(n)
         fixes = lp.add_cols(
@@ -127,7 +129,7 @@ class TailRows:
         size = cols.size
         places, values = np.empty((n, size + 2), np.intp), np.empty((n, size + 2))
         places[:, :size], places[:, size], places[:, size + 1] = cols, self._edge, fixes
-        values[:, :size] = self._by_row[np.ix_(scenarios, symbols)]
+        values[:, :size] = self._by_row[scenarios[:, None], symbols]
         values[:, :size] *= -sign[:, None]
         values[:, size], values[:, size + 1] = -sign, -1.0
         entries = Entries(

@@ -112,10 +112,14 @@ class BookColumns:
         costs, widths = pieces
         half = (costs.shape[1] - 1) // 2
         gain = np.where(np.arange(costs.shape[1]) < half, worth[:, None], -worth[:, None]) - costs
-        wanted = (gain > 0.0) & (widths > 0.0) & (self._piece_cols < 0)
-        if not wanted.any():
+        pays = gain > 0.0
+        is_missing = (widths > 0.0) & (self._piece_cols < 0)
+        if not (pays & is_missing).any():
             return False
-        self._add_pieces(wanted)
+        # The piece after one that pays is likely to be the next to do so.
+        pays[:, 1:half] |= pays[:, : half - 1]
+        pays[:, half + 1 : -1] |= pays[:, half:-2]
+        self._add_pieces(pays & is_missing)
         return True
 
     def worth(self) -> Floats:

@@ -36,7 +36,7 @@ its imports included.
 - **broken**: by how much the weights break a limit at worst; an answer that breaks one is none.
 
 Ours is the whole of `run_auction`: refusals before the solver, exact checks after it, weights
-rounded down to 1e-8, the certificate, and a reason for every bid. The peers only solve.
+rounded down to 1e-10, the certificate, and a reason for every bid. The peers only solve.
 """
 _SIMPLE: Final = "Maximise μ'w − λ·CVaR(w), Σw ≤ 1, 0 ≤ w ≤ u."
 _FULL: Final = (

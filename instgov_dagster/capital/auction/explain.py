@@ -243,9 +243,7 @@ def _written(rows: tuple[tuple[ReasonCode, ...], ...]) -> pl.Series:
     return pl.Series([[code.value for code in row] for row in rows], dtype=pl.List(pl.String))
 
 
-def _verdicts(
-    instance: AuctionInstance, weights: NDArray[np.float64], kinds: _Kinds
-) -> pl.Series:
+def _verdicts(instance: AuctionInstance, weights: NDArray[np.float64], kinds: _Kinds) -> pl.Series:
     tolerance = instance.policy.feasibility_tolerance
     ladder = (
         (kinds.is_vetoed, AuctionDecision.VETOED),
@@ -392,7 +390,6 @@ def _ranked(
     rank = np.empty(order.size, dtype=np.int64)
     rank[order] = np.arange(1, order.size + 1)
     return rank
-
 
 
 def _headroom(instance: AuctionInstance, weights: NDArray[np.float64]) -> NDArray[np.float64]:

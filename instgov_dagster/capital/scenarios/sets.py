@@ -89,9 +89,7 @@ class ScenarioMeasure:
             is_known = np.isfinite(self.returns.sum(axis=0)).tolist()
             self._alone[confidence_level] = np.array(
                 [
-                    cvar(-self.by_column[:, i], confidence_level=confidence_level)
-                    if ok
-                    else np.nan
+                    cvar(-self.by_column[:, i], confidence_level=confidence_level) if ok else np.nan
                     for i, ok in enumerate(is_known)
                 ]
             )

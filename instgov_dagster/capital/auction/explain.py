@@ -8,11 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.auction.certificate import (
-    Duals,
-    marginal_costs,
-    trading_costs,
-)
+from instgov_dagster.capital.auction.certificate import Duals, marginal_costs, trading_costs
 from instgov_dagster.capital.auction.instance import AuctionInstance, Tail, identity_order
 from instgov_dagster.capital.auction.result import RESULT_SCHEMA, ShadowPrice
 from instgov_dagster.capital.auction.values import AdjustedValues
@@ -234,7 +230,7 @@ def _reasons(
         codes += [code for code, is_set in after if is_set[j]]
         codes += [cap_code] * bool(last[0][j]) + [bought[of_buy[j]]] * bool(last[1][j])
         rows.append(tuple(dict.fromkeys(codes)))
-    return _written(tuple(rows))[which]
+    return pl.Series(_written(tuple(rows))[which])
 
 
 @lru_cache(maxsize=64)
@@ -255,7 +251,7 @@ def _verdicts(instance: AuctionInstance, weights: NDArray[np.float64], kinds: _K
     found = np.full(weights.size, _VERDICTS.index(AuctionDecision.LOSE))
     for holds, decision in reversed(ladder):
         found[holds] = _VERDICTS.index(decision)
-    return _words(tuple(decision.value for decision in _VERDICTS))[found]
+    return pl.Series(_words(tuple(decision.value for decision in _VERDICTS))[found])
 
 
 @lru_cache(maxsize=16)

@@ -13,7 +13,7 @@ from instgov_dagster.capital.auction.instance import (
     chord_nodes,
     impact_costs,
 )
-from instgov_dagster.capital.cvar import book_losses, cvar
+from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 # Tail weights that miss their sum by no more than floating point does are left as they are.
@@ -81,7 +81,7 @@ def _check_tails(instance: AuctionInstance, net: NDArray[np.float64]) -> list[Vi
         key = id(measure.returns)  # measures share a matrix where one is a multiple of another
         if key not in taken:
             taken[key] = (
-                cvar(book_losses(measure.returns, net), confidence_level=instance.confidence_level)
+                cvar(measure.losses(net), confidence_level=instance.confidence_level)
                 if measure.is_finite
                 else np.nan
             )
@@ -168,7 +168,7 @@ def objective_value(instance: AuctionInstance, weights: NDArray[np.float64]) -> 
     value over the horizon.
     """
     net = instance.net(weights)
-    losses = book_losses(instance.scenarios.current.returns, net)
+    losses = instance.scenarios.current.losses(net)
     risk = cvar(losses, confidence_level=instance.confidence_level)
     return float(
         instance.values @ weights - instance.hurdle * risk - trading_costs(instance, net).sum()
@@ -287,14 +287,51 @@ def upper_bound(
     group_prices
         Shape ``(n_groups,)``; what is negative or not finite counts as zero.
     """
-    prices = valid_prices(group_prices)
-    worth = instance.values - instance.membership.charges(prices)
-    bound = float(prices @ instance.group_caps)
-    for raw, tail in zip(tail_weights, instance.tails, strict=True):
-        share = repair_tail(raw, tail, confidence_level=instance.confidence_level)
-        worth = worth + mean_returns(share, tail)[instance.symbol_of]
+    return bound_of(instance, read_duals(instance, tail_weights, group_prices))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Duals:
+    """Duals that are valid whatever they were made from, and what a unit of each bid pays at them.
+
+    ``shares`` holds one array a tail, shape ``(n_scenarios,)``, as `repair_tail` leaves it;
+    ``prices`` (G,) are not negative; ``charge`` (J,) is G'y - R'q of each bid.
+    """
+
+    shares: tuple[NDArray[np.float64], ...]
+    prices: NDArray[np.float64]
+    charge: NDArray[np.float64]
+
+
+def read_duals(
+    instance: AuctionInstance,
+    tail_weights: tuple[NDArray[np.float64], ...],
+    group_prices: NDArray[np.float64],
+) -> Duals:
+    """Turn any numbers into valid duals.
+
+    Parameters
+    ----------
+    tail_weights
+        One array a tail, shape ``(n_scenarios,)``; repaired by `repair_tail`.
+    group_prices
+        Shape ``(n_groups,)``; what is negative or not finite counts as zero.
+    """
+    prices, level = valid_prices(group_prices), instance.confidence_level
+    pairs = zip(tail_weights, instance.tails, strict=True)
+    shares = tuple(repair_tail(raw, tail, confidence_level=level) for raw, tail in pairs)
+    charge = instance.membership.charges(prices)
+    for share, tail in zip(shares, instance.tails, strict=True):
+        charge = charge - mean_returns(share, tail)[instance.symbol_of]
+    return Duals(shares=shares, prices=prices, charge=charge)
+
+
+def bound_of(instance: AuctionInstance, duals: Duals) -> float:
+    """Give the bound that valid duals prove; see `upper_bound`."""
+    bound = float(duals.prices @ instance.group_caps)
+    for share, tail in zip(duals.shares, instance.tails, strict=True):
         bound += (float(share.sum()) - tail.hurdle) * tail.limit
-    return bound + _best_total(instance, worth)
+    return bound + _best_total(instance, instance.values - duals.charge)
 
 
 def valid_prices(group_prices: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -327,8 +364,7 @@ def scale_into_limits(
     factor = float((instance.group_caps[over] / gross[over]).min(initial=1.0))
     net = instance.net(clipped)
     for tail in instance.tails:
-        losses = book_losses(tail.returns, net)
-        value = cvar(losses, confidence_level=instance.confidence_level)
+        value = cvar(tail.measure.losses(net), confidence_level=instance.confidence_level)
         if value > tail.limit:
             factor = min(factor, tail.limit / value)
     return clipped * factor

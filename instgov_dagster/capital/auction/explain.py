@@ -1,28 +1,29 @@
 """Why each bid won or lost: ranks, prices, contributions and reasons; nothing is decided here."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.auction.certificate import (
-    marginal_costs,
-    mean_returns,
-    repair_tail,
-    trading_costs,
-    valid_prices,
-)
-from instgov_dagster.capital.auction.instance import AuctionInstance, Tail
+from instgov_dagster.capital.auction.certificate import Duals, marginal_costs, trading_costs
+from instgov_dagster.capital.auction.instance import AuctionInstance, Tail, identity_order
 from instgov_dagster.capital.auction.result import RESULT_SCHEMA, ShadowPrice
 from instgov_dagster.capital.auction.values import AdjustedValues
-from instgov_dagster.capital.cvar import book_losses, cvar, marginal_cvar, rising_cvar
+from instgov_dagster.capital.cvar import cvar, marginal_cvar, rising_cvar
 from instgov_dagster.vocabulary.capital import AuctionDecision
 from instgov_dagster.vocabulary.reason_table import Severity
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _BPS = 1e4
+_VERDICTS: Final = tuple(AuctionDecision)
+#: What a refused auction does not know.
+_UNKNOWN: Final = (
+    "cvar_contribution", "liquidity_cost", "priced_out_bps", "cap_headroom", "tail_charge_bps",
+    "cap_charge_bps", "cost_charge_bps",
+)  # fmt: skip
 
 _Kind = tuple[tuple[ReasonCode, ...], ReasonCode]
 _Layer = tuple[ReasonCode, NDArray[np.bool_]]
@@ -62,28 +63,11 @@ def no_prices(instance: AuctionInstance) -> Prices:
     )
 
 
-def price_bids(
-    instance: AuctionInstance,
-    tail_weights: tuple[NDArray[np.float64], ...],
-    group_prices: NDArray[np.float64],
-) -> Prices:
-    """Turn duals into what a unit of each bid pays.
-
-    Parameters
-    ----------
-    tail_weights
-        One array a tail, shape ``(n_scenarios,)``.
-    group_prices
-        Shape ``(n_groups,)``.
-    """
-    groups = valid_prices(group_prices)
-    charge = instance.membership.charges(groups)
-    limits = []
-    for raw, tail in zip(tail_weights, instance.tails, strict=True):
-        share = repair_tail(raw, tail, confidence_level=instance.confidence_level)
-        charge = charge - mean_returns(share, tail)[instance.symbol_of]
-        limits.append(max(float(share.sum()) - tail.hurdle, 0.0))
-    return Prices(groups=groups, limits=tuple(limits), charge=charge)
+def price_bids(instance: AuctionInstance, duals: Duals) -> Prices:
+    """Turn duals into what a unit of each bid pays."""
+    pairs = zip(duals.shares, instance.tails, strict=True)
+    limits = tuple(max(float(share.sum()) - tail.hurdle, 0.0) for share, tail in pairs)
+    return Prices(groups=duals.prices, limits=limits, charge=duals.charge)
 
 
 def _stand(instance: AuctionInstance, weights: NDArray[np.float64], prices: Prices) -> _Standing:
@@ -110,11 +94,12 @@ def _rising(instance: AuctionInstance, tail: Tail, net: NDArray[np.float64]) -> 
     # The CVaR of the next unit of each symbol; on an empty book that is the symbol's own.
     level = instance.confidence_level
     if not net.any():
-        measures = instance.scenarios.measures
-        own = next(measure for measure in measures if measure.returns is tail.returns)
-        return own.standalone_cvar(level)
+        return tail.measure.standalone_cvar(level)
     tolerance = instance.policy.weight_quantum * max(int(np.count_nonzero(net)), 1)
-    return rising_cvar(tail.returns, net, confidence_level=level, tie_tolerance=tolerance)
+    losses = tail.measure.losses(net)
+    return rising_cvar(
+        tail.returns, net, confidence_level=level, tie_tolerance=tolerance, losses=losses
+    )
 
 
 def shadow_prices(
@@ -125,17 +110,13 @@ def shadow_prices(
     net = instance.net(weights)
     found = []
     totals = instance.membership.sums(weights)
-    for g, group in enumerate(instance.groups):
-        if prices.groups[g] > least:
-            slack = float(instance.group_caps[g] - totals[g])
-            found.append(
-                ShadowPrice(
-                    code=group.code, key=group.key, price=float(prices.groups[g]), slack=slack
-                )
-            )
+    for g in np.flatnonzero(prices.groups > least).tolist():
+        group, slack = instance.groups[g], float(instance.group_caps[g] - totals[g])
+        price = float(prices.groups[g])
+        found.append(ShadowPrice(code=group.code, key=group.key, price=price, slack=slack))
     for place, (tail, price) in enumerate(zip(instance.tails, prices.limits, strict=True)):
         if price > least:
-            losses = book_losses(tail.returns, net)
+            losses = tail.measure.losses(net)
             value = cvar(losses, confidence_level=instance.confidence_level)
             found.append(
                 ShadowPrice(
@@ -157,16 +138,47 @@ def _forced(instance: AuctionInstance) -> NDArray[np.bool_]:
     return forced | instance.membership.touched(over)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Kinds:
+    # Bids with the same blocks and the same cap are of one kind: `listed` are the kinds, `of_bid`
+    # (J,) names each bid's, `vetoes` each kind's veto; `is_blocked` and `is_vetoed` are (J,).
+    listed: list[_Kind]
+    of_bid: NDArray[np.intp]
+    vetoes: list[str | None]
+    is_blocked: NDArray[np.bool_]
+    is_vetoed: NDArray[np.bool_]
+
+
+def _read_kinds(instance: AuctionInstance) -> _Kinds:
+    known: dict[_Kind, int] = {}
+    pairs = zip(instance.block_codes, instance.cap_codes, strict=True)
+    of_bid = np.array([known.setdefault(pair, len(known)) for pair in pairs], dtype=np.intp)
+    vetoes = [_veto_of(block) for block, _ in known]
+    blocked = np.array([bool(block) for block, _ in known], dtype=np.bool_)
+    vetoed = np.array([veto is not None for veto in vetoes], dtype=np.bool_)
+    return _Kinds(
+        listed=list(known),
+        of_bid=of_bid,
+        vetoes=vetoes,
+        is_blocked=blocked[of_bid],
+        is_vetoed=vetoed[of_bid],
+    )
+
+
+def _veto_of(block: tuple[ReasonCode, ...]) -> str | None:
+    return next((code.value for code in block if code.severity is Severity.VETO), None)
+
+
 def _layers(
     instance: AuctionInstance,
     weights: NDArray[np.float64],
     prices: Prices,
     values: AdjustedValues,
     standing: _Standing,
+    kinds: _Kinds,
 ) -> tuple[list[_Layer], list[_Layer], list[NDArray[np.bool_]]]:
     # The codes of all bids, one layer a code: before the blocks, after them, and at the caps.
-    policy, is_in = instance.policy, weights > 0.0
-    is_free = ~_is_blocked(instance)
+    policy, is_in, is_free = instance.policy, weights > 0.0, ~kinds.is_blocked
     is_sold = (weights < instance.held) & _forced(instance)
     has_value = values.mu_hat > 0.0
     # A loser names the scarce caps only where, were they free, it would have won.
@@ -175,10 +187,12 @@ def _layers(
         (ReasonCode.MU_NOT_POSITIVE, ~has_value),
         (ReasonCode.PRICED_OUT, has_value & (weights == 0.0) & is_free),
     ]
-    is_priced = prices.groups > policy.price_tolerance
-    for code in dict.fromkeys(group.code for group in instance.groups):
-        of_code = np.array([group.code is code for group in instance.groups], dtype=np.bool_)
-        after.append((code, instance.membership.touched(is_priced & of_code) & names_caps))
+    of_code: dict[ReasonCode, NDArray[np.bool_]] = {}
+    for g in np.flatnonzero(prices.groups > policy.price_tolerance).tolist():
+        groups = of_code.setdefault(instance.groups[g].code, np.zeros(prices.groups.size, np.bool_))
+        groups[g] = True
+    for code, groups in of_code.items():
+        after.append((code, instance.membership.touched(groups) & names_caps))
     is_tail_priced = any(price > policy.price_tolerance for price in prices.limits)
     after.append((ReasonCode.CVAR_LIMIT_BINDS, names_caps & is_tail_priced))
     net = instance.net(weights)
@@ -196,73 +210,65 @@ def _reasons(
     prices: Prices,
     values: AdjustedValues,
     standing: _Standing,
+    kinds: _Kinds,
 ) -> pl.Series:
-    # Bids with the same flags, blocks and caps have the same codes: each kind is written once.
-    first, after, last = _layers(instance, weights, prices, values, standing)
-    known: dict[_Kind, int] = {}
-    kinds = zip(instance.block_codes, instance.cap_codes, strict=True)
-    place = [known.setdefault(kind, len(known)) for kind in kinds]
-    bought: dict[ReasonCode, int] = {}
-    of_buy = np.array([bought.setdefault(code, len(bought)) for code in instance.buy_codes])
-    flags = [*(is_set for _, is_set in (*first, *after)), *last]
-    key = np.array(place, dtype=np.int64) * max(len(bought), 1)
-    key += of_buy[instance.symbol_of] if key.size else 0
-    for is_set in flags:
+    # Bids with the same flags, kind and purchase limit have the same codes, written once.
+    first, after, last = _layers(instance, weights, prices, values, standing, kinds)
+    bought = list(dict.fromkeys(instance.buy_codes))
+    of_buy = np.zeros(weights.size, dtype=np.int64)
+    for j in np.flatnonzero(last[1]).tolist():
+        of_buy[j] = bought.index(instance.buy_codes[instance.symbol_of[j]])
+    key = kinds.of_bid * max(len(bought), 1) + of_buy
+    for is_set in (*(is_set for _, is_set in (*first, *after)), *last):
         key = 2 * key + is_set
     _, example, which = np.unique(key, return_index=True, return_inverse=True)
-    listed = list(known)
     rows = []
     for j in example.tolist():
-        block, cap_code = listed[place[j]]
-        buy_code = instance.buy_codes[instance.symbol_of[j]]
+        block, cap_code = kinds.listed[kinds.of_bid[j]]
         codes = [code for code, is_set in first if is_set[j]]
         codes += block
         codes += [code for code, is_set in after if is_set[j]]
-        codes += [cap_code] * bool(last[0][j]) + [buy_code] * bool(last[1][j])
-        rows.append([code.value for code in dict.fromkeys(codes)])
-    return pl.Series(rows, dtype=pl.List(pl.String))[which]
+        codes += [cap_code] * bool(last[0][j]) + [bought[of_buy[j]]] * bool(last[1][j])
+        rows.append(tuple(dict.fromkeys(codes)))
+    return pl.Series(_written(tuple(rows))[which])
 
 
-def _verdicts(instance: AuctionInstance, weights: NDArray[np.float64]) -> list[str]:
+@lru_cache(maxsize=64)
+def _written(rows: tuple[tuple[ReasonCode, ...], ...]) -> pl.Series:
+    # The same few rows of codes come every second.
+    return pl.Series([[code.value for code in row] for row in rows], dtype=pl.List(pl.String))
+
+
+def _verdicts(instance: AuctionInstance, weights: NDArray[np.float64], kinds: _Kinds) -> pl.Series:
     tolerance = instance.policy.feasibility_tolerance
-    is_vetoed = np.array([veto is not None for veto in _vetoes(instance)], dtype=np.bool_)
     ladder = (
-        (is_vetoed, AuctionDecision.VETOED),
+        (kinds.is_vetoed, AuctionDecision.VETOED),
         (weights < instance.held - tolerance, AuctionDecision.REDUCE),
         (weights > instance.held + tolerance, AuctionDecision.GRANT),
         (weights > 0.0, AuctionDecision.HOLD),
-        (_is_blocked(instance), AuctionDecision.BLOCKED),
+        (kinds.is_blocked, AuctionDecision.BLOCKED),
     )
-    found = np.full(weights.size, AuctionDecision.LOSE.value, dtype=object)
+    found = np.full(weights.size, _VERDICTS.index(AuctionDecision.LOSE))
     for holds, decision in reversed(ladder):
-        found[holds] = decision.value
-    verdicts: list[str] = found.tolist()
-    return verdicts
+        found[holds] = _VERDICTS.index(decision)
+    return pl.Series(_words(tuple(decision.value for decision in _VERDICTS))[found])
 
 
-def _is_blocked(instance: AuctionInstance) -> NDArray[np.bool_]:
-    codes = instance.block_codes
-    return np.fromiter(map(bool, codes), dtype=np.bool_, count=len(codes))
-
-
-def _vetoes(instance: AuctionInstance) -> list[ReasonCode | None]:
-    # The veto among each bid's codes; blocks are few, bids are many.
-    known = {block: _veto_of(block) for block in set(instance.block_codes)}
-    return [known[block] for block in instance.block_codes]
-
-
-def _veto_of(block: tuple[ReasonCode, ...]) -> ReasonCode | None:
-    return next((code for code in block if code.severity is Severity.VETO), None)
+@lru_cache(maxsize=16)
+def _words(words: tuple[str, ...]) -> pl.Series:
+    return pl.Series(words, dtype=pl.String)
 
 
 def _known(
-    instance: AuctionInstance, values: AdjustedValues, weights: NDArray[np.float64]
+    instance: AuctionInstance,
+    values: AdjustedValues,
+    weights: NDArray[np.float64],
+    kinds: _Kinds,
 ) -> dict[str, Any]:
     # The columns that need no solved auction and no measured risk.
-    vetoes = _vetoes(instance)
     return {
-        "symbol": pl.Series(instance.symbols, dtype=pl.String)[instance.symbol_of],
-        "strategy_id": list(instance.strategies),
+        "symbol": _words(instance.symbols)[instance.symbol_of],
+        "strategy_id": _words(instance.strategies),
         "allocated": weights > 0.0,
         "weight": weights,
         "allocated_weight": weights,
@@ -274,9 +280,16 @@ def _known(
         "model_decay_penalty": values.model_decay_penalty,
         "provider_penalty": values.provider_penalty,
         "time_decay_penalty": values.time_decay_penalty,
-        "vetoed": [veto is not None for veto in vetoes],
-        "veto_reason": [None if veto is None else veto.value for veto in vetoes],
+        "decision": _verdicts(instance, weights, kinds),
+        "vetoed": kinds.is_vetoed,
+        "veto_reason": pl.Series(kinds.vetoes, dtype=pl.String)[kinds.of_bid],
     }
+
+
+def _frame(columns: dict[str, Any]) -> pl.DataFrame:
+    # Column by column: a frame made from arrays looks at each of them several times.
+    series = (pl.Series(name, columns[name], kind) for name, kind in RESULT_SCHEMA.items())
+    return pl.DataFrame(list(series))
 
 
 def refuse_bids(
@@ -295,23 +308,16 @@ def refuse_bids(
     none = np.zeros(n)
     rank = _ranked(instance, np.zeros(n, dtype=np.bool_), values.mu_hat)
     columns = {
-        **_known(instance, values, instance.held),
+        **_known(instance, values, instance.held, _read_kinds(instance)),
         "rank": rank,
-        "decision": _verdicts(instance, instance.held),
         "reason_codes": [
             [code.value for code in dict.fromkeys([*codes, *block])]
             for block in instance.block_codes
         ],
-        "cvar_contribution": none,
-        "liquidity_cost": none,
-        "priced_out_bps": none,
         "cap_weight": np.where(np.isfinite(instance.caps), instance.caps, 0.0),
-        "cap_headroom": none,
-        "tail_charge_bps": none,
-        "cap_charge_bps": none,
-        "cost_charge_bps": none,
+        **dict.fromkeys(_UNKNOWN, none),
     }
-    return pl.DataFrame(columns, schema=RESULT_SCHEMA)
+    return _frame(columns)
 
 
 def explain_bids(
@@ -341,21 +347,24 @@ def explain_bids(
     """
     owner = instance.symbol_of
     net = instance.net(weights)
-    standing = _stand(instance, weights, prices)
+    standing, kinds = _stand(instance, weights, prices), _read_kinds(instance)
     is_in = weights > 0.0
     merit = np.where(is_in, standing.surplus, -standing.shortfall)
+    current = instance.scenarios.current
     marginal = marginal_cvar(
-        instance.scenarios.current.returns, net, confidence_level=instance.confidence_level
+        current.returns,
+        net,
+        confidence_level=instance.confidence_level,
+        losses=current.losses(net),
     )
     change = np.abs(weights - instance.held)
     total = instance.net(change)[owner]
     part = np.divide(change, total, out=np.zeros_like(change), where=total > 0.0)
-    lost = (weights == 0.0) & ~_is_blocked(instance)
+    lost = (weights == 0.0) & ~kinds.is_blocked
     columns = {
-        **_known(instance, values, weights),
+        **_known(instance, values, weights, kinds),
         "rank": _ranked(instance, is_in, merit),
-        "decision": _verdicts(instance, weights),
-        "reason_codes": _reasons(instance, weights, prices, values, standing),
+        "reason_codes": _reasons(instance, weights, prices, values, standing, kinds),
         "cvar_contribution": weights * marginal[owner],
         "liquidity_cost": trading_costs(instance, net)[owner] * part,
         "priced_out_bps": np.where(lost, standing.shortfall, 0.0) * _BPS,
@@ -365,18 +374,17 @@ def explain_bids(
         "cap_charge_bps": standing.rent * _BPS,
         "cost_charge_bps": standing.cost * _BPS,
     }
-    return pl.DataFrame(columns, schema=RESULT_SCHEMA)
+    return _frame(columns)
 
 
 def _ranked(
     instance: AuctionInstance, is_in: NDArray[np.bool_], merit: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     # Those with capital first, then by merit, equals by identity.
-    ids = instance.bid_ids
-    identity = np.array(sorted(range(len(ids)), key=ids.__getitem__), dtype=np.intp)
+    identity = identity_order(instance.bid_ids)
     order = identity[np.lexsort((-merit[identity], ~is_in[identity]))]
-    rank = np.empty(len(ids), dtype=np.int64)
-    rank[order] = np.arange(1, len(ids) + 1)
+    rank = np.empty(order.size, dtype=np.int64)
+    rank[order] = np.arange(1, order.size + 1)
     return rank
 
 

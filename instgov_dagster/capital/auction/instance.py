@@ -1,11 +1,12 @@
 """One auction as numbers: values, caps, costs, limits and scenarios; nothing is solved here."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.scenarios import ScenarioSet
+from instgov_dagster.capital.scenarios import ScenarioMeasure, ScenarioSet
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.policy.capital import AuctionPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -104,13 +105,19 @@ class Incidence:
 class Tail:
     """One matrix of scenarios, the most its CVaR may be, and the price its CVaR pays anyway.
 
-    ``returns`` has shape ``(n_scenarios, n_symbols)``; ``limit`` is the tightest limit of the
-    measures that are taken on the matrix; ``hurdle`` is lambda on the current one, 0 elsewhere.
+    ``measure`` is the first of the measures taken on the matrix, whose multiplier plays no part
+    here; ``limit`` is the tightest limit of them; ``hurdle`` is lambda on the current one, 0
+    elsewhere.
     """
 
-    returns: NDArray[np.float64]
+    measure: ScenarioMeasure
     limit: float
     hurdle: float
+
+    @property
+    def returns(self) -> NDArray[np.float64]:
+        """The returns, shape ``(n_scenarios, n_symbols)``."""
+        return self.measure.returns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -214,12 +221,12 @@ class AuctionInstance:
         found: dict[int, Tail] = {}
         pairs = zip(self.scenarios.measures, self.measure_limits, strict=True)
         for place, (measure, limit) in enumerate(pairs):
-            key = id(measure.returns)
-            hurdle = self.hurdle if place == 0 else 0.0
-            bound = limit / measure.multiplier
+            key, bound = id(measure.returns), limit / measure.multiplier
             if key in found:
-                bound, hurdle = min(bound, found[key].limit), found[key].hurdle
-            found[key] = Tail(returns=measure.returns, limit=bound, hurdle=hurdle)
+                found[key] = replace(found[key], limit=min(bound, found[key].limit))
+            else:
+                hurdle = self.hurdle if place == 0 else 0.0
+                found[key] = Tail(measure=measure, limit=bound, hurdle=hurdle)
         return tuple(found.values())
 
     def _reach(self) -> NDArray[np.float64]:
@@ -229,10 +236,24 @@ class AuctionInstance:
         return np.maximum(buys, np.minimum(self.sell_limits, self.net_held))
 
 
+@lru_cache(maxsize=8)
+def identity_order(bid_ids: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return the places of bids in the order of their identity; the same bids come every second."""
+    order = np.array(sorted(range(len(bid_ids)), key=bid_ids.__getitem__), dtype=np.intp)
+    order.setflags(write=False)
+    return order
+
+
 def chord_grid(policy: AuctionPolicy) -> NDArray[np.float64]:
     """Return the ends of the chords on [0, 1], shape ``(n_chords + 1,)``, denser near zero."""
-    steps = np.arange(policy.impact_chords + 1, dtype=np.float64) / policy.impact_chords
-    grid: NDArray[np.float64] = steps**policy.impact_grading
+    return _grid(policy.impact_chords, policy.impact_grading)
+
+
+@lru_cache(maxsize=8)
+def _grid(n_chords: int, grading: float) -> NDArray[np.float64]:
+    steps = np.arange(n_chords + 1, dtype=np.float64) / n_chords
+    grid: NDArray[np.float64] = steps**grading
+    grid.setflags(write=False)
     return grid
 
 

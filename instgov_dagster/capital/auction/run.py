@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.certificate import (
+    Duals,
+    bound_of,
     check_weights,
     objective_value,
-    repair_tail,
+    read_duals,
     scale_into_limits,
-    upper_bound,
-    valid_prices,
 )
 from instgov_dagster.capital.auction.explain import (
     Prices,
@@ -105,8 +105,9 @@ def quantise_weights(
     """Round weights to the quantum; a bid at its cap or that does not trade stays bit by bit.
 
     Weights are rounded down, which never breaks a cap; where that leaves steps of a full group
-    unused, the bids that lost most get a step back. What is within a thousandth below a step is on
-    the step, so that two solves of one instance agree.
+    unused, the bids that lost most get a step back. What is within a hundredth below a step is on
+    the step, so that two solves of one instance agree. A step costs at most itself times a price,
+    so even where the penalty of forced sales is the price, the gap stays below its tolerance.
     """
     policy = instance.policy
     steps = round(1.0 / policy.weight_quantum)
@@ -153,13 +154,12 @@ def _give_back(
     wanting = np.flatnonzero(pairs.touched(was_full) & (lost > 0.0))
     if not wanting.size:
         return rounded
-    tolerance = instance.policy.feasibility_tolerance
     room = instance.buy_limits - instance.net(rounded) + instance.net_held
     groups_of = pairs.groups_of(wanting)
     for j in sorted(wanting.tolist(), key=lambda j: (-lost[j], instance.bid_ids[j])):
         i, above = instance.symbol_of[j], groups_of[j]
         least = min(float(slack[above].min()), room[i], instance.caps[j] - rounded[j])
-        if least >= step - tolerance:
+        if least >= step * (1.0 - instance.policy.quantum_slack):
             rounded[j] = round((rounded[j] + step) / step) * step
             slack[above] -= step
             room[i] -= step
@@ -179,18 +179,18 @@ def _accept(instance: AuctionInstance, solution: AuctionSolution) -> _Answer | N
     weights = quantise_weights(instance, solution.weights)
     if check_weights(instance, weights):
         return None
-    duals = (solution.tail_weights, solution.group_prices)
-    proof = certify(instance, weights, *duals, exact=solution.weights)
+    duals = read_duals(instance, solution.tail_weights, solution.group_prices)
+    proof = certify(instance, weights, duals, exact=solution.weights)
     policy = instance.policy
     if not (math.isfinite(proof.gap) and abs(proof.gap) <= policy.suboptimal_gap):
         return None
-    is_optimal = abs(proof.gap - proof.rounding) <= policy.gap_tolerance
+    is_optimal = abs(proof.gap) <= policy.gap_tolerance
     status = AuctionStatus.OPTIMAL if is_optimal else AuctionStatus.CERTIFIED_SUBOPTIMAL
     star = solution.lambda_star
     return _Answer(
         status=status,
         weights=weights,
-        prices=price_bids(instance, *duals),
+        prices=price_bids(instance, duals),
         certificate=proof,
         lambda_star=star if math.isfinite(star) else None,
         message=solution.message,
@@ -201,8 +201,7 @@ def _accept(instance: AuctionInstance, solution: AuctionSolution) -> _Answer | N
 def certify(
     instance: AuctionInstance,
     weights: NDArray[np.float64],
-    tail_weights: tuple[NDArray[np.float64], ...],
-    group_prices: NDArray[np.float64],
+    duals: Duals,
     *,
     exact: NDArray[np.float64],
 ) -> Certificate:
@@ -212,26 +211,21 @@ def certify(
     ----------
     weights
         Shape ``(n_bids,)``.
-    tail_weights, group_prices
-        Any numbers; better ones prove more.
+    duals
+        From `read_duals`; better ones prove more.
     exact
         The weights before they were rounded to the quantum, shape ``(n_bids,)``.
     """
-    level = instance.confidence_level
-    shares = [
-        repair_tail(raw, tail, confidence_level=level)
-        for raw, tail in zip(tail_weights, instance.tails, strict=True)
-    ]
-    prices = valid_prices(group_prices)
     value = objective_value(instance, weights)
-    bound = upper_bound(instance, tuple(shares), prices)
+    bound, prices = bound_of(instance, duals), duals.prices
     return Certificate(
         objective=value,
         upper_bound=bound,
         gap=bound - value,
         rounding=objective_value(instance, exact) - value,
         tails=tuple(
-            tuple((int(s), float(share[s])) for s in np.flatnonzero(share)) for share in shares
+            tuple((int(s), float(share[s])) for s in np.flatnonzero(share))
+            for share in duals.shares
         ),
         group_prices=tuple((int(g), float(prices[g])) for g in np.flatnonzero(prices)),
     )
@@ -259,7 +253,8 @@ def recheck(instance: AuctionInstance, result: AuctionResult) -> float:
     prices = np.zeros(len(instance.groups))
     for group, price in result.certificate.group_prices:
         prices[group] = price
-    return certify(instance, result.weights, tuple(shares), prices, exact=result.weights).gap
+    duals = read_duals(instance, tuple(shares), prices)
+    return certify(instance, result.weights, duals, exact=result.weights).gap
 
 
 def _fall_back(

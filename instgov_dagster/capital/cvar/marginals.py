@@ -13,8 +13,11 @@ from instgov_dagster.capital.cvar.tail import (
 
 # Books judged at once: a few hundred rows of scenarios stay in the processor's cache.
 _BLOCK = 256
-# Measured on 500 symbols with 1,260 and 5,000 scenarios: the copy is dearer from a twelfth on.
-_FEW = 12
+# Where copying the columns of what is held is dearer than reading all: from a twelfth on where a
+# matrix lies by scenario, from a third on where it lies by symbol (500 and 3,000 symbols, 1,260 and
+# 5,000 scenarios).
+_FEW_OF_ROWS = 12
+_FEW_OF_COLUMNS = 3
 
 
 def book_losses(
@@ -43,8 +46,8 @@ def book_losses(
         raise ValueError("weights must be finite")
     held = np.flatnonzero(weights)
     losses: NDArray[np.float64]
-    if held.size * _FEW >= weights.size:
-        # Copying the columns of what is held costs more than reading all of them once it is many.
+    few = _FEW_OF_COLUMNS if scenarios.flags.f_contiguous else _FEW_OF_ROWS
+    if held.size * few >= weights.size:
         losses = -(scenarios @ weights)
         if np.isfinite(losses).all():
             return losses
@@ -58,6 +61,7 @@ def marginal_cvar(
     *,
     confidence_level: float,
     probabilities: NDArray[np.float64] | None = None,
+    losses: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Differentiate the book's CVaR by each weight: the symbol's mean loss in the book's tail.
 
@@ -71,6 +75,8 @@ def marginal_cvar(
         Tail level alpha in (0, 1).
     probabilities
         Shape ``(n_scenarios,)``; equally likely where ``None``.
+    losses
+        What `book_losses` gives for the two, where it is known already.
 
     Returns
     -------
@@ -80,7 +86,8 @@ def marginal_cvar(
     -----
     Tasche (1999): E[L_i | the book is in its tail].
     """
-    losses = book_losses(scenarios, weights)
+    if losses is None:
+        losses = book_losses(scenarios, weights)
     share = tail_weights(losses, confidence_level=confidence_level, probabilities=probabilities)
     touched = np.flatnonzero(share)
     gradient: NDArray[np.float64] = -(share[touched] @ scenarios[touched])
@@ -93,6 +100,7 @@ def rising_cvar(
     *,
     confidence_level: float,
     tie_tolerance: float,
+    losses: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Differentiate the book's CVaR by each weight from the right: the cost of the next unit.
 
@@ -109,12 +117,15 @@ def rising_cvar(
         Tail level alpha in (0, 1).
     tie_tolerance
         Losses this near to the edge count as standing on it.
+    losses
+        What `book_losses` gives for the two, where it is known already.
 
     Returns
     -------
     Shape ``(n_symbols,)``, CVaR per unit of weight; never below `marginal_cvar`.
     """
-    losses = book_losses(scenarios, weights)
+    if losses is None:
+        losses = book_losses(scenarios, weights)
     mass, _, _ = tail_mass(losses.size, confidence_level)
     edge = value_at_risk(losses, confidence_level=confidence_level)
     sure = np.flatnonzero(losses > edge + tie_tolerance)

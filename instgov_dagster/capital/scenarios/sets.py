@@ -1,13 +1,17 @@
 """The scenarios of a night as values: one matrix a measure, one column a symbol."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.capital.cvar import cvar
+from instgov_dagster.capital.cvar import book_losses, cvar
 from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster.vocabulary.reasons import ReasonCode
+
+# A second asks for the losses of a handful of books, each several times.
+_BOOKS_KEPT: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,6 +31,8 @@ class ScenarioMeasure:
     proxies: tuple[str, ...] = ()
     is_finite: bool = field(init=False)
     _alone: dict[float, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
+    _books: dict[bytes, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
+    _columns: list[NDArray[np.float64]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         if self.returns.ndim != 2 or self.end_dates.shape != (self.returns.shape[0],):
@@ -40,6 +46,40 @@ class ScenarioMeasure:
         self.returns.setflags(write=False)
         object.__setattr__(self, "is_finite", bool(np.isfinite(self.returns).all()))
 
+    @property
+    def by_column(self) -> NDArray[np.float64]:
+        """The same returns with each symbol's in one piece of memory; made once, when asked for.
+
+        A book holds a few of many symbols, so its losses touch a few columns.
+        """
+        if not self._columns:
+            columns = np.asfortranarray(self.returns)
+            columns.setflags(write=False)
+            self._columns.append(columns)
+        return self._columns[0]
+
+    def losses(self, net: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give the losses of a book, shape ``(n_scenarios,)``; the last few books' are kept.
+
+        Parameters
+        ----------
+        net
+            Shape ``(n_symbols,)``, fractions of net asset value.
+
+        Raises
+        ------
+        ValueError
+            If the shape is wrong or a weight is not finite.
+        """
+        key = net.tobytes()
+        if key not in self._books:
+            losses = book_losses(self.by_column, net)
+            losses.setflags(write=False)
+            if len(self._books) >= _BOOKS_KEPT:
+                self._books.pop(next(iter(self._books)))
+            self._books[key] = losses
+        return self._books[key]
+
     def standalone_cvar(self, confidence_level: float) -> NDArray[np.float64]:
         """Give the CVaR of a unit of each symbol alone, shape ``(n_symbols,)``; kept once known.
 
@@ -49,7 +89,7 @@ class ScenarioMeasure:
             is_known = np.isfinite(self.returns.sum(axis=0)).tolist()
             self._alone[confidence_level] = np.array(
                 [
-                    cvar(-self.returns[:, i], confidence_level=confidence_level) if ok else np.nan
+                    cvar(-self.by_column[:, i], confidence_level=confidence_level) if ok else np.nan
                     for i, ok in enumerate(is_known)
                 ]
             )

@@ -103,7 +103,7 @@ def stage_caps_hold(
         gross_pct=100.0 * gross, is_granted=is_granted
     ).sort("strategy_id")  # fmt: skip
     told = sums.join(caps.select("strategy_id", "stage", "capital_pct"), "strategy_id", how="left")
-    slack = 100.0 * platform.open().policy.auction.weight_quantum
+    slack = 100.0 * platform.open().policy.auction.feasibility_tolerance
     is_above = pl.col("gross_pct") > pl.col("capital_pct") + slack
     return none_breaks(told, is_above & pl.col("is_granted"))
 

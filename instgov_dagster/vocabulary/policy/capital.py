@@ -94,7 +94,8 @@ class AuctionPolicy:
     ``min(tie_spacing, tie_spacing_total / n_bids)`` a rank. The engine begins with
     ``engine_first_symbols`` symbols and ``engine_band`` scenarios to either side of a tail's edge,
     lets in at most ``engine_batch`` of either in a round, and is built again once its size is
-    ``engine_growth`` times what it began with.
+    ``engine_growth`` times what its first answer needed. The search for lambda-star begins with the
+    ``ratio_first_symbols`` of the best ratio alone and ``ratio_band`` scenarios to either side.
     """
 
     hurdle: float = number(0.02, ge=0.0)
@@ -113,13 +114,13 @@ class AuctionPolicy:
     forced_sale_penalty: float = number(1.0, gt=0.0)
     tie_spacing: float = number(1e-8, ge=0.0, le=1e-6)
     tie_spacing_total: float = number(1e-5, ge=0.0, le=1e-3)
-    weight_quantum: float = number(1e-8, gt=0.0, le=1e-4)
-    quantum_slack: float = number(1e-3, ge=0.0, le=0.1)
+    weight_quantum: float = number(1e-10, gt=0.0, le=1e-4)
+    quantum_slack: float = number(1e-2, ge=0.0, le=0.1)
     holding_tolerance: float = number(1e-9, ge=0.0, le=1e-6)
     solver_tolerance: float = number(1e-9, ge=1e-10, le=1e-6)
     solver_iterations: int = number(200_000, ge=1000)
     engine_first_symbols: int = number(40, ge=1)
-    engine_band: int = number(20, ge=2)
+    engine_band: int = number(10, ge=2)
     engine_batch: int = number(120, ge=1)
     engine_growth: float = number(2.5, gt=1.0, le=100.0)
     feasibility_tolerance: float = number(1e-9, gt=0.0, le=1e-6)
@@ -128,6 +129,8 @@ class AuctionPolicy:
     suboptimal_gap: float = number(1e-5, gt=0.0, le=1e-2)
     price_tolerance: float = number(1e-8, ge=0.0, le=1e-4)
     ratio_gross_bound: float = number(1e4, ge=1.0)
+    ratio_first_symbols: int = number(100, ge=1)
+    ratio_band: int = number(40, ge=2)
 
     def __post_init__(self) -> None:
         check_bounds(self)

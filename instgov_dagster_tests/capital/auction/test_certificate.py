@@ -156,6 +156,20 @@ def test_what_is_sold_by_force_pays_the_penalty_and_no_impact() -> None:
     assert trading_costs(instance, np.array([0.01]))[0] == pytest.approx(expected, abs=1e-12)
 
 
+def test_what_is_sold_by_force_is_not_on_the_chords_even_where_they_reach_further() -> None:
+    fields = {"market_impact_bps": 10.0, "liquidity_cost_bps": 0.0, "adv_usd": 1e9}
+    instance = dataclasses.replace(
+        one(0.1, fields=fields, held=np.array([0.02])), sell_limits=np.array([0.01])
+    )
+    assert instance.reach[0] == pytest.approx(0.03)  # what may still be bought below the name cap
+    ends = 0.03 * chord_grid(instance.policy)
+    chords = float(np.interp(0.01, ends, 0.01 * ends**1.5))
+    expected = chords + 0.01 * 1.0
+    assert trading_costs(instance, np.array([0.0]))[0] == pytest.approx(expected, abs=1e-15)
+    # Sold within the limit, the same chords alone.
+    assert trading_costs(instance, np.array([0.01]))[0] == pytest.approx(chords, abs=1e-15)
+
+
 def test_tail_weight_above_the_hurdle_pays_for_the_limit() -> None:
     instance, tail = one(0.1), np.zeros(60)
     tail[:3] = 0.03 / 3.0

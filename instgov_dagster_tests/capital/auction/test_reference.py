@@ -19,6 +19,7 @@ from instgov_dagster.capital.auction.reference import (
     compare_with_reference,
     true_objective,
 )
+from instgov_dagster.capital.auction.run import quantise_weights
 from instgov_dagster.capital.auction.solver import unsolved
 from instgov_dagster_tests.capital.auction.properties.oddities import strange_instance
 from instgov_dagster_tests.capital.auction.settings import free_bid, many, one
@@ -43,10 +44,13 @@ def differs(seed: int) -> str:
         return f"{seed}: {answer.message}; {reference.message}"
     value = objective_value(instance, answer.weights)
     bound = upper_bound(instance, answer.tail_weights, answer.group_prices)
+    traded = quantise_weights(instance, answer.weights)
     truths = {
         "the objectives": abs(value - objective_value(instance, reference.weights)) <= 1e-9,
         "the gap": abs(bound - value) <= 1e-9,
         "the limits": not check_weights(instance, answer.weights),
+        "what is traded": not check_weights(instance, traded),
+        "the gap of what is traded": abs(bound - objective_value(instance, traded)) <= 1e-9,
         "lambda-star": answer.lambda_star == pytest.approx(reference.lambda_star, rel=1e-7),
     }
     wrong = [name for name, holds in truths.items() if not holds]

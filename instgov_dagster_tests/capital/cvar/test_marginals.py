@@ -83,6 +83,10 @@ def test_the_derivative_is_what_a_small_step_costs(seed: int) -> None:
     weights = np.random.default_rng(seed).uniform(0.05, 0.5, 4)
     slopes = marginal_cvar(returns, weights, confidence_level=0.95)
     rising = rising_cvar(returns, weights, confidence_level=0.95, tie_tolerance=1e-12)
+    known = book_losses(returns, weights)
+    told = {"confidence_level": 0.95, "losses": known}
+    assert np.array_equal(slopes, marginal_cvar(returns, weights, **told))
+    assert np.array_equal(rising, rising_cvar(returns, weights, tie_tolerance=1e-12, **told))
     assert rising == pytest.approx(slopes, abs=1e-9)  # no ties in continuous draws
     for i in range(4):
         step = np.zeros(4)

@@ -3,7 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from instgov_dagster.capital.cvar import book_losses
 from instgov_dagster.capital.scenarios import ScenarioMeasure, ScenarioSet
+from instgov_dagster.capital.scenarios.sets import _BOOKS_KEPT
 from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster_tests.capital.worlds import returns_of, scenarios_of, small_config
 
@@ -17,6 +19,43 @@ def test_selecting_columns_keeps_their_order_and_the_shared_matrix() -> None:
     assert cut.measures[1].returns is cut.current.returns
     with pytest.raises(ValueError, match="S009"):
         found.select(("S009",))
+
+
+def test_the_losses_of_a_book_are_kept_and_those_of_another_are_its_own() -> None:
+    current = scenarios_of(returns_of(50, 3), small_config()).current
+    one, other = np.array([0.2, 0.0, 0.1]), np.array([0.2, 0.0, 0.3])
+    first = current.losses(one)
+    assert current.losses(one.copy()) is first
+    for net, losses in ((one, first), (other, current.losses(other))):
+        assert losses == pytest.approx(book_losses(current.returns, net), abs=1e-16)
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0.0
+
+
+def test_no_more_than_a_few_books_are_kept() -> None:
+    current = scenarios_of(returns_of(50, 3), small_config()).current
+    first = current.losses(np.array([0.5, 0.0, 0.0]))
+    for k in range(_BOOKS_KEPT):
+        current.losses(np.array([0.01 * k, 0.1, 0.0]))
+    assert len(current._books) == _BOOKS_KEPT
+    again = current.losses(np.array([0.5, 0.0, 0.0]))
+    assert again is not first
+    assert np.array_equal(again, first)
+
+
+def test_a_book_of_another_shape_or_no_numbers_has_no_losses() -> None:
+    current = scenarios_of(returns_of(50, 3), small_config()).current
+    for net in (np.zeros(2), np.array([0.1, math.nan, 0.0])):
+        with pytest.raises(ValueError, match="weights"):
+            current.losses(net)
+
+
+def test_the_returns_by_column_are_the_returns_and_nobodys_to_change() -> None:
+    current = scenarios_of(returns_of(50, 3), small_config()).current
+    assert np.array_equal(current.by_column, current.returns)
+    assert current.by_column is current.by_column
+    assert current.by_column.flags.f_contiguous
+    assert not current.by_column.flags.writeable
 
 
 def test_a_set_must_begin_with_the_current_measure() -> None:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.engine.lp import UNBOUNDED, Entries, Floats, HotLp, Places
 from instgov_dagster.capital.auction.engine.tail_rows import TailRows
-from instgov_dagster.capital.auction.engine.terms import Structure, Terms, trade_pieces
+from instgov_dagster.capital.auction.engine.terms import Structure, Terms
 
 
 class BookColumns:
@@ -105,17 +105,21 @@ class BookColumns:
         Parameters
         ----------
         pieces
-            From `pieces`, for the symbols in the program.
+            From `trade_pieces`, for the symbols in the program.
         worth
             What one more unit of each is worth, shape ``(n_symbols in the program,)``.
         """
         costs, widths = pieces
         half = (costs.shape[1] - 1) // 2
         gain = np.where(np.arange(costs.shape[1]) < half, worth[:, None], -worth[:, None]) - costs
-        wanted = (gain > 0.0) & (widths > 0.0) & (self._piece_cols < 0)
-        if not wanted.any():
+        pays = gain > 0.0
+        is_missing = (widths > 0.0) & (self._piece_cols < 0)
+        if not (pays & is_missing).any():
             return False
-        self._add_pieces(wanted)
+        # The piece after one that pays is likely to be the next to do so.
+        pays[:, 1:half] |= pays[:, : half - 1]
+        pays[:, half + 1 : -1] |= pays[:, half:-2]
+        self._add_pieces(pays & is_missing)
         return True
 
     def worth(self) -> Floats:
@@ -145,10 +149,6 @@ class BookColumns:
         is_alone[self._split] = False
         caps[self._structure.symbol_of[is_alone]] = terms.caps[is_alone]
         return caps[self.symbols]
-
-    def pieces(self, terms: Terms) -> tuple[Floats, Floats]:
-        """Cut the trades of the symbols in the program; see `trade_pieces`."""
-        return trade_pieces(terms, self.symbols)
 
     def weights(self, terms: Terms) -> Floats:
         """Read the bids' weights from the program's answer, in the engine's order."""

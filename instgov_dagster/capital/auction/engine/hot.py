@@ -23,6 +23,7 @@ from instgov_dagster.capital.auction.engine.terms import (
     best_worth,
     read_terms,
     room,
+    trade_pieces,
 )
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.solver import AuctionSolution, empty_solution, unsolved
@@ -45,7 +46,11 @@ class HotAuction:
         self._level = instance.confidence_level
         self._lp = HotLp(tolerance=instance.policy.solver_tolerance)
         self._tails = tuple(
-            TailRows(tail.returns, (1.0 - instance.confidence_level) * tail.returns.shape[0])
+            TailRows(
+                tail.returns,
+                (1.0 - instance.confidence_level) * tail.returns.shape[0],
+                by_column=tail.measure.by_column,
+            )
             for tail in instance.tails
         )
         pieces = 2 * instance.policy.impact_chords + 1
@@ -59,7 +64,7 @@ class HotAuction:
 
     @property
     def is_overgrown(self) -> bool:
-        """Whether rows and columns from seconds past outweigh what the program began with."""
+        """Whether rows and columns from seconds past outweigh what the first answer needed."""
         size = self._lp.n_rows + self._lp.n_cols
         return size > self._policy.engine_growth * self._first_size
 
@@ -69,35 +74,42 @@ class HotAuction:
         left = self._policy.solver_iterations
         word, left = self._load(terms, left)
         while word == OPTIMAL:
+            if left <= 0:
+                word = SPENT
+                break
             simplex = self._grow(terms)
             if simplex is None:
                 break
             word, left = self._run(simplex, left)
         if word not in (OPTIMAL, SPENT):
             return unsolved(word)
+        self._first_size = self._first_size or self._lp.n_rows + self._lp.n_cols
         return self._answer(terms, is_exact=word == OPTIMAL)
 
     def _run(self, simplex: Simplex, left: int) -> tuple[str, int]:
         # A round counts as one pivot at least, so that rounds end with the budget as well.
-        if left <= 0:
-            return SPENT, 0
         word = self._lp.run(simplex, most_pivots=left)
         return word, left - max(self._lp.pivots, 1)
 
     def _load(self, terms: Terms, left: int) -> tuple[str, int]:
         columns, is_first = self._columns, not self._first_size
+        inside = np.zeros(0)
         if is_first:
             self._begin(terms)
-        held = np.flatnonzero((terms.instance.net_held > 0.0) & ~columns.is_in)
-        columns.add(held, self._tails)
-        self._pieces = columns.pieces(terms)
-        if is_first:
-            worth = best_worth(self.structure, terms, terms.values)
-            columns.add_paying(self._pieces, worth[columns.symbols])
+            best = best_worth(self.structure, terms, terms.values)
+            new = columns.symbols
+        else:
+            # What pays at the last second's prices is let in before this second is solved.
+            inside = columns.worth()
+            best = best_worth(self.structure, terms, self._worth(terms))
+            is_new = (terms.instance.net_held > 0.0) & ~columns.is_in
+            is_new[self._entering(terms, best)] = True
+            new = np.flatnonzero(is_new)
+            columns.add(new, self._tails)
+        self._pieces = trade_pieces(terms, columns.symbols)
+        columns.add_paying(self._pieces, np.concatenate([inside, best[new]]))
         columns.load(terms, self._pieces)
         self._load_tails(terms)
-        if is_first:
-            self._first_size = self._lp.n_rows + self._lp.n_cols
         return self._run(Simplex.DUAL, left)
 
     def _load_tails(self, terms: Terms) -> None:
@@ -143,7 +155,11 @@ class HotAuction:
         is_violated = self._tighten(terms)
         columns.add(entering, self._tails)
         if entering.size:
-            self._pieces = columns.pieces(terms)
+            costs, widths = trade_pieces(terms, entering)
+            self._pieces = (
+                np.vstack([self._pieces[0], costs]),
+                np.vstack([self._pieces[1], widths]),
+            )
         worth = np.concatenate([inside, best[entering]])
         if columns.add_paying(self._pieces, worth) or entering.size:
             columns.load(terms, self._pieces)

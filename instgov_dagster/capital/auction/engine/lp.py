@@ -64,10 +64,32 @@ class Entries:
 
     def compress(self, n_new: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
         """Order by new row or column: where each starts, the other index, the coefficient."""
+        if not self.new.size:
+            return np.zeros(n_new, np.int32), np.zeros(0, np.int32), self.value
         order = np.argsort(self.new, kind="stable")
         counts = np.bincount(self.new, minlength=n_new)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
         return starts, self.old[order].astype(np.int32), self.value[order]
+
+
+class _Held:
+    # Numbers as they were last sent to HiGHS, one row a kind of number.
+
+    def __init__(self, n_kinds: int) -> None:
+        self._parts = [np.zeros((n_kinds, 0))]
+
+    def append(self, *values: Floats) -> None:
+        self._parts.append(np.array(values))
+
+    def differing(self, places: Places, *values: Floats) -> tuple[Places, Floats]:
+        # The places at which some number is another one, and the numbers there; they are taken in.
+        if len(self._parts) > 1:
+            self._parts = [np.concatenate(self._parts, axis=1)]
+        held, new = self._parts[0], np.array(values)
+        is_new = (held[:, places] != new).any(axis=0)
+        places, new = places[is_new], new[:, is_new]
+        held[:, places] = new
+        return places, new
 
 
 class HotLp:
@@ -102,6 +124,10 @@ class HotLp:
         self.n_rows = 0
         self.n_cols = 0
         self.pivots = 0
+        # What HiGHS holds: costs, bounds of columns and of rows. Only what differs is sent.
+        self._costs = _Held(1)
+        self._bounds = _Held(2)
+        self._limits = _Held(2)
         self.col_values: Floats = np.zeros(0)
         self.col_duals: Floats = np.zeros(0)
         self.row_duals: Floats = np.zeros(0)
@@ -109,44 +135,50 @@ class HotLp:
     def add_rows(self, upper: Floats, entries: Entries, *, lower: Floats | None = None) -> Places:
         """Add rows below ``upper`` and above ``lower``, if any; returns their numbers."""
         n = upper.size
+        if not n:
+            return np.zeros(0, np.intp)
         least = np.full(n, -UNBOUNDED) if lower is None else lower * self._weight
+        most = upper * self._weight
         starts, cols, values = entries.compress(n)
-        self._highs.addRows(n, least, upper * self._weight, values.size, starts, cols, values)
+        self._highs.addRows(n, least, most, values.size, starts, cols, values)
+        self._limits.append(least, most)
         self.n_rows += n
         return np.arange(self.n_rows - n, self.n_rows)
 
     def add_cols(self, costs: Floats, lower: Floats, upper: Floats, entries: Entries) -> Places:
         """Add columns; returns their numbers."""
         n = costs.size
+        if not n:
+            return np.zeros(0, np.intp)
         starts, rows, values = entries.compress(n)
-        self._highs.addCols(
-            n,
-            costs * self._value,
-            lower * self._weight,
-            upper * self._weight,
-            values.size,
-            starts,
-            rows,
-            values,
-        )
+        costs, lower, upper = costs * self._value, lower * self._weight, upper * self._weight
+        self._highs.addCols(n, costs, lower, upper, values.size, starts, rows, values)
+        self._costs.append(costs)
+        self._bounds.append(lower, upper)
         self.n_cols += n
         return np.arange(self.n_cols - n, self.n_cols)
 
     def set_costs(self, cols: Places, costs: Floats) -> None:
         """Change what columns cost."""
-        self._highs.changeColsCost(cols.size, cols.astype(np.int32), costs * self._value)
+        cols, (costs,) = self._costs.differing(cols, costs * self._value)
+        if cols.size:
+            self._highs.changeColsCost(cols.size, cols.astype(np.int32), costs)
 
     def set_bounds(self, cols: Places, lower: Floats, upper: Floats) -> None:
         """Change the bounds of columns."""
-        self._highs.changeColsBounds(
-            cols.size, cols.astype(np.int32), lower * self._weight, upper * self._weight
+        cols, (lower, upper) = self._bounds.differing(
+            cols, lower * self._weight, upper * self._weight
         )
+        if cols.size:
+            self._highs.changeColsBounds(cols.size, cols.astype(np.int32), lower, upper)
 
     def set_rows(self, rows: Places, lower: Floats, upper: Floats) -> None:
         """Change the bounds of rows."""
-        self._highs.changeRowsBounds(
-            rows.size, rows.astype(np.int32), lower * self._weight, upper * self._weight
+        rows, (lower, upper) = self._limits.differing(
+            rows, lower * self._weight, upper * self._weight
         )
+        if rows.size:
+            self._highs.changeRowsBounds(rows.size, rows.astype(np.int32), lower, upper)
 
     def run(self, simplex: Simplex, *, most_pivots: int) -> str:
         """Go on from the last basis; returns HiGHS's word, `OPTIMAL` where it found an answer."""

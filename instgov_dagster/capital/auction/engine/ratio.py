@@ -1,5 +1,7 @@
 """Lambda-star, the best ratio of value to current CVaR on offer, kept hot beside the auction."""
 
+from typing import Final
+
 import numpy as np
 
 from instgov_dagster.capital.auction.engine.lp import (
@@ -15,6 +17,9 @@ from instgov_dagster.capital.auction.engine.tail_rows import TailRows
 from instgov_dagster.capital.auction.engine.terms import Structure, Terms, best_worth
 from instgov_dagster.capital.auction.instance import AuctionInstance
 
+# Of the trace, added to the diagonal of the guess's moments, which may be singular.
+_RIDGE: Final = 1e-9
+
 
 class RatioProgram:
     """The most value a book of CVaR one can have: costs are half the spread, from cash.
@@ -29,16 +34,18 @@ class RatioProgram:
         self._structure = structure
         self._policy = policy
         self._lp = HotLp(tolerance=policy.solver_tolerance, is_scaled=False)
-        returns = instance.scenarios.current.returns
-        mass = (1.0 - instance.confidence_level) * returns.shape[0]
-        self._alone = instance.scenarios.current.standalone_cvar(instance.confidence_level)
-        self._tail = TailRows(returns, mass)
+        current = instance.scenarios.current
+        mass = (1.0 - instance.confidence_level) * current.returns.shape[0]
+        self._alone = current.standalone_cvar(instance.confidence_level)
+        self._tail = TailRows(current.returns, mass, by_column=current.by_column)
         self._gross = self._lp.add_rows(np.array([policy.ratio_gross_bound]), Entries.none())
         self._symbols: Places = np.zeros(0, np.intp)
         self._cols: Places = np.zeros(0, np.intp)
         self._asked: Floats | None = None
         self._best = float("nan")
         self._worth: Floats = np.zeros(0)
+        # By how much each column's cost may fall before it enters; None where nothing stands.
+        self._slack: Floats | None = None
 
     def best(self, terms: Terms) -> float:
         """Return lambda-star, NaN where it was not found; the last question is remembered."""
@@ -53,39 +60,71 @@ class RatioProgram:
     def _solve(self, worth: Floats) -> float:
         if not (worth > 0.0).any():
             return 0.0
-        self._worth = worth
         lp, left = self._lp, self._policy.solver_iterations
         simplex = Simplex.PRIMAL
-        if self._tail.is_open:
-            own = np.where(np.isfinite(worth), worth, -1.0)[self._symbols]
-            lp.set_costs(self._cols, -own)
-        else:
+        if not self._tail.is_open:
+            self._worth = worth
             self._open(worth)
-            simplex = Simplex.DUAL
+        elif self._stands(worth):
+            return self._best
         while left > 0:
             word = lp.run(simplex, most_pivots=left)
             left -= max(lp.pivots, 1)
             if word != OPTIMAL:
+                self._slack = None
                 return float("nan")
+            self._slack = lp.col_duals[self._cols]
             found = self._grow(worth)
             if found is None:
                 held = lp.col_values[self._cols]
                 return max(float(worth[self._symbols[held > 0.0]] @ held[held > 0.0]), 0.0)
-            simplex = found
+            self._slack, simplex = None, found
         return float("nan")
 
+    def _stands(self, worth: Floats) -> bool:
+        # Takes the new worths in. The last answer is still the best one where no symbol in the
+        # book is worth anything else and no other is worth more than its price.
+        lp, slack = self._lp, self._slack
+        costs = -np.where(np.isfinite(worth), worth, -1.0)[self._symbols]
+        before = -np.where(np.isfinite(self._worth), self._worth, -1.0)[self._symbols]
+        self._worth = worth
+        lp.set_costs(self._cols, costs)
+        if slack is None:
+            return False
+        self._slack = slack = slack + (costs - before)
+        is_same = (costs == before) | (lp.col_values[self._cols] == 0.0)
+        return bool(is_same.all() and (slack >= 0.0)[costs != before].all()) and not (
+            self._entering(worth).size
+        )
+
     def _open(self, worth: Floats) -> None:
-        # The guess: symbols by their own ratio, each at the size whose own CVaR is one.
-        risk = np.maximum(self._alone, 1.0 / self._policy.ratio_gross_bound)
-        ratio = np.where(worth > 0.0, worth, 0.0) / risk
-        first = np.argsort(-ratio, kind="stable")[: self._policy.engine_first_symbols]
-        first = first[ratio[first] > 0.0]
-        guess = np.zeros(worth.size)
-        guess[first] = ratio[first] / risk[first]
+        first, guess = self._guess(worth)
         self._add(first)
         losses = self._tail.losses(guess / max(float(guess.sum()), 1e-300))
-        self._tail.open(self._lp, losses, self._symbols, self._cols, band=self._policy.engine_band)
+        self._tail.open(self._lp, losses, self._symbols, self._cols, band=self._policy.ratio_band)
         self._tail.set_terms(self._lp, limit=1.0, hurdle=0.0)
+
+    def _guess(self, worth: Floats) -> tuple[Places, Floats]:
+        # Among the symbols of the best ratio alone, the book of the best ratio of value to the
+        # root of the mean squared return (Markowitz): its tail is near the one looked for. Symbols
+        # it would sell short are left out, all at once, until there are none.
+        risk = np.maximum(self._alone, 1.0 / self._policy.ratio_gross_bound)
+        ratio = np.where(worth > 0.0, worth, 0.0) / risk
+        first = np.argsort(-ratio, kind="stable")[: self._policy.ratio_first_symbols]
+        first = first[ratio[first] > 0.0]
+        own = self._tail.returns_of(first) / risk[first]
+        moments = own.T @ own
+        moments[np.diag_indices_from(moments)] += _RIDGE * (1.0 + np.trace(moments))
+        kept = np.arange(first.size)
+        while True:
+            book = np.linalg.solve(moments[np.ix_(kept, kept)], ratio[first[kept]])
+            if not (book < 0.0).any():
+                break
+            kept = kept[book > 0.0]
+        first = first[kept]
+        guess = np.zeros(worth.size)
+        guess[first] = book / risk[first]
+        return first, guess
 
     def _add(self, symbols: Places) -> None:
         n = symbols.size
@@ -106,13 +145,19 @@ class RatioProgram:
         edge, losses = self._tail.edge_of(lp), self._tail.losses(net)
         slack = lp.tolerance * max(abs(edge), 1.0)
         rows = self._tail.violated(losses, edge, tolerance=slack, most=policy.engine_batch)
-        gain = worth + self._tail.mean_returns(lp) + float(lp.row_duals[self._gross[0]])
-        gain[self._symbols] = -UNBOUNDED
-        cols = np.flatnonzero(gain > 0.0)
-        if cols.size > policy.engine_batch:
-            cols = cols[np.argsort(-gain[cols], kind="stable")[: policy.engine_batch]]
+        cols = self._entering(worth)
         if not (rows.size or cols.size):
             return None
         self._add(cols)
         self._tail.add(lp, rows, self._symbols, self._cols)
         return Simplex.DUAL if rows.size else Simplex.PRIMAL
+
+    def _entering(self, worth: Floats) -> Places:
+        # Symbols outside the program that are worth more than their price, the dearest first.
+        lp, most = self._lp, self._policy.engine_batch
+        gain = worth + self._tail.mean_returns(lp) + float(lp.row_duals[self._gross[0]])
+        gain[self._symbols] = -UNBOUNDED
+        found = np.flatnonzero(gain > 0.0)
+        if found.size > most:
+            found = found[np.argsort(-gain[found], kind="stable")[:most]]
+        return found

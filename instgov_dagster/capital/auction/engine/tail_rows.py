@@ -23,11 +23,13 @@ class TailRows:
         Shape ``(n_scenarios, n_symbols)``.
     mass
         Tail mass m in scenarios, (1 - alpha) times their number.
+    by_column
+        The same returns with each symbol's in one piece, where somebody keeps them so.
     """
 
-    def __init__(self, returns: Floats, mass: float) -> None:
+    def __init__(self, returns: Floats, mass: float, *, by_column: Floats | None = None) -> None:
         self._by_row = returns
-        self._by_column = np.asfortranarray(returns)
+        self._by_column = np.asfortranarray(returns) if by_column is None else by_column
         self._mass = mass
         n_scenarios = returns.shape[0]
         self._is_sure = np.zeros(n_scenarios, dtype=np.bool_)
@@ -42,6 +44,10 @@ class TailRows:
     def is_open(self) -> bool:
         """Whether the program holds this tail; a slack one need not be in it."""
         return self._row >= 0
+
+    def returns_of(self, symbols: Places) -> Floats:
+        """Give the returns of some symbols, shape ``(n_scenarios, n)``."""
+        return self._by_column[:, symbols]
 
     def losses(self, net: Floats) -> Floats:
         """Give the loss of each scenario, touching the columns of what is held only."""
@@ -88,7 +94,7 @@ class TailRows:
     def entries(self, symbols: Places) -> Entries:
         """Give the coefficients that new columns of these symbols have in the tail's rows."""
         rows = np.concatenate([[self._row], self._rows])
-        own = self._by_row[np.ix_(self._scenarios, symbols)] * -self._sign[:, None]
+        own = self._by_row[self._scenarios[:, None], symbols] * -self._sign[:, None]
         values = np.vstack([-self._sure_sum[symbols][None, :], own])
         return Entries.block(np.arange(symbols.size), rows, np.ascontiguousarray(values.T))
 
@@ -110,6 +116,8 @@ class TailRows:
     def add(self, lp: HotLp, scenarios: Places, symbols: Places, cols: Places) -> None:
         """Give scenarios a row of their own, and the correction it may need."""
         n = scenarios.size
+        if not n:
+            return
         sign = np.where(self._is_sure[scenarios], -1.0, 1.0)
         new = np.arange(n)
         fixes = lp.add_cols(
@@ -118,11 +126,14 @@ class TailRows:
             np.full(n, UNBOUNDED),
             Entries(new=new, old=np.full(n, self._row), value=np.ones(n)),
         )
-        own = self._by_row[np.ix_(scenarios, symbols)] * -sign[:, None]
-        entries = Entries.join(
-            Entries.block(new, cols, own),
-            Entries(new=new, old=np.full(n, self._edge), value=-sign),
-            Entries(new=new, old=fixes, value=-np.ones(n)),
+        size = cols.size
+        places, values = np.empty((n, size + 2), np.intp), np.empty((n, size + 2))
+        places[:, :size], places[:, size], places[:, size + 1] = cols, self._edge, fixes
+        values[:, :size] = self._by_row[scenarios[:, None], symbols]
+        values[:, :size] *= -sign[:, None]
+        values[:, size], values[:, size + 1] = -sign, -1.0
+        entries = Entries(
+            new=np.repeat(new, size + 2), old=places.reshape(-1), value=values.reshape(-1)
         )
         rows = lp.add_rows(np.zeros(n), entries)
         self._rows = np.concatenate([self._rows, rows])

@@ -10,6 +10,7 @@ from instgov_dagster.capital.auction.instance import (
     AuctionInstance,
     chord_grid,
     chord_nodes,
+    identity_order,
     impact_costs,
 )
 
@@ -25,8 +26,7 @@ class Structure:
     def __init__(self, instance: AuctionInstance) -> None:
         self.key = instance
         n_bids, n_symbols = len(instance.bid_ids), len(instance.symbols)
-        identity = sorted(range(n_bids), key=instance.bid_ids.__getitem__)
-        self.order: Places = np.array(identity, dtype=np.intp)
+        self.order: Places = identity_order(instance.bid_ids)
         self.symbol_of: Places = instance.symbol_of[self.order]
         self.n_symbols = n_symbols
         self.bids_on = np.bincount(self.symbol_of, minlength=n_symbols)
@@ -139,11 +139,13 @@ def trade_pieces(terms: Terms, symbols: Places) -> tuple[Floats, Floats]:
     # A purchase that a cap ends is ended by the cap, which then has the price, and not by the end
     # of the last piece as well: of two ends at one place either could have it.
     bought[:, -1] += np.where((instance.reach < instance.buy_limits)[symbols], width[:, -1], 0.0)
-    widths = [
-        bought,
-        np.clip(terms.sells[symbols, None] - ends[:, :-1], 0.0, width),
-        instance.net_held[symbols, None],
-    ]
+    sold = np.clip(terms.sells[symbols, None] - ends[:, :-1], 0.0, width)
+    # Where trading moves no price all pieces cost the same, and one stands for all.
+    is_flat = instance.impact[symbols] == 0.0
+    for side in (bought, sold):
+        side[is_flat, 0] = side[is_flat].sum(axis=1)
+        side[is_flat, 1:] = 0.0
+    widths = [bought, sold, instance.net_held[symbols, None]]
     return (
         np.hstack([spread + slope, spread + slope, spread + forced]),
         np.hstack(widths),

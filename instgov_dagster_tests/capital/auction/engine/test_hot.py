@@ -237,6 +237,26 @@ class _Starved:
         return getattr(self._policy, name)
 
 
+def test_a_budget_that_ends_with_an_optimum_is_spent_and_still_has_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base, honest = (
+        random_instance(2, n_symbols=40, n_scenarios=400, config=small_config()),
+        HotLp.run,
+    )
+
+    def to_the_last(lp: HotLp, simplex: Simplex, *, most_pivots: int) -> str:
+        word = honest(lp, simplex, most_pivots=most_pivots)
+        lp.pivots = most_pivots
+        return word
+
+    monkeypatch.setattr(HotLp, "run", to_the_last)
+    answer = HotSolver().solve(base)
+    assert answer.is_solved
+    assert answer.message == BUDGET_SPENT
+    assert not check_weights(base, answer.weights)
+
+
 FAILURES = (
     "Infeasible",
     "Unbounded",

@@ -50,6 +50,25 @@ def test_a_kept_program_follows_new_costs_bounds_rows_and_columns() -> None:
     assert lp.col_values == pytest.approx([0.5, 2.5 / 3.0, 1.0])
 
 
+def test_only_what_differs_is_sent_to_the_program() -> None:
+    lp = two_goods()
+    lp.run(Simplex.DUAL, most_pivots=100)
+    held = lp._costs
+    places, (costs,) = held.differing(np.arange(2), np.array([-3.0, -7.0]) * lp._value)
+    assert places.tolist() == [1]
+    assert costs.tolist() == [-7.0 * lp._value]
+    places, _ = held.differing(np.arange(2), np.array([-3.0, -7.0]) * lp._value)
+    assert places.size == 0
+
+
+def test_rows_and_columns_that_are_none_change_nothing() -> None:
+    lp = two_goods()
+    none = np.zeros(0)
+    assert lp.add_rows(none, Entries.none()).size == 0
+    assert lp.add_cols(none, none, none, Entries.none()).size == 0
+    assert (lp.n_rows, lp.n_cols) == (2, 2)
+
+
 def test_a_budget_of_pivots_that_is_spent_is_said() -> None:
     rng = np.random.default_rng(0)
     lp = HotLp(tolerance=1e-9)

@@ -29,6 +29,7 @@ from instgov_dagster.loop.decision.bidding import (
 )
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
+from instgov_dagster.loop.decision.forecasting import Forecasts, forecast_now
 from instgov_dagster.loop.decision.gains import order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
@@ -91,6 +92,7 @@ class CycleDecision:
     told: CycleState
     quotes: Quotes
     valued: ValuedBook
+    forecasts: Forecasts
     found: Findings
     orders: tuple[PlannedOrder, ...]
     decisions: tuple[GovernanceDecision, ...]
@@ -141,7 +143,7 @@ def decide(
     Parameters
     ----------
     snapshot
-        The night's knowledge.
+        The night's knowledge; where it carries models they forecast from this instant's prices.
     quotes
         The quotes of this instant, in the snapshot's symbol order.
     book
@@ -165,6 +167,8 @@ def decide(
     instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
+    forecasts = forecast_now(snapshot.forecasts, snapshot.models, valued.marks, config.models)
+    snapshot = replace(snapshot, forecasts=forecasts)
     found = _find(snapshot, quotes, valued, state, config, solver)
     case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
     decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
@@ -176,6 +180,7 @@ def decide(
         told=state,
         quotes=quotes,
         valued=valued,
+        forecasts=forecasts,
         found=found,
         orders=tuple(order for order in found.plan.orders if order.symbol in tradable),
         decisions=decisions,

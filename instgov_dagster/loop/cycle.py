@@ -24,13 +24,13 @@ from instgov_dagster.loop.decision.bidding import (
     Bids,
     ValuedBook,
     assemble_bids,
-    book_correlations,
+    target_facts,
     value_book,
 )
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
 from instgov_dagster.loop.decision.forecasting import Forecasts, forecast_now
-from instgov_dagster.loop.decision.gains import order_gains
+from instgov_dagster.loop.decision.gains import lead_strategies, order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
@@ -218,6 +218,7 @@ def _find(
         vetoes=state.vetoes,
     )
     auction = _compete(snapshot, bids, state, config, solver)
+    forced = forced_symbols(auction)
     conditions = _conditions(snapshot, quotes, valued, state)
     before = valued.net[snapshot.places]
     wanted = before if state.is_late else auction.net(snapshot.scenarios.symbols)
@@ -225,7 +226,7 @@ def _find(
     wanted = wanted if scaled is None else np.minimum(wanted, scaled)
     draft = draft_trades(conditions, before=before, target=wanted, policy=config.impact)
     verdict = judge_book(
-        _proposal(snapshot, valued, auction, draft, conditions.regime, config, scaled),
+        _proposal(snapshot, valued, bids, auction, draft, config, scaled, forced),
         snapshot.scenarios,
         config=config.cvar,
         limits=config.limits,
@@ -235,7 +236,7 @@ def _find(
         draft,
         conditions,
         sequence=verdict.sequence,
-        lead_strategies={name: auction.lead_strategy(name) for name in names},
+        lead_strategies=lead_strategies(auction, names),
         policy=config.impact,
     )
     return Findings(
@@ -245,6 +246,7 @@ def _find(
         wanted=wanted,
         verdict=verdict,
         plan=plan,
+        forced=forced,
         is_scaled=scaled is not None,
         causes=causes,
     )
@@ -343,14 +345,16 @@ def _conditions(
 def _proposal(
     snapshot: Snapshot,
     valued: ValuedBook,
+    bids: Bids,
     auction: AuctionResult,
     draft: TradeDraft,
-    regime: ExecutionRegime,
     config: Policy,
     scaled: Floats | None,
+    forced: frozenset[str],
 ) -> BookProposal:
     symbols, before = draft.symbols, valued.net[snapshot.places]
-    forced = frozenset(symbols) if scaled is not None else forced_symbols(auction)
+    if scaled is not None:
+        forced = frozenset(symbols)
     gains = order_gains(
         auction,
         symbols,
@@ -362,12 +366,12 @@ def _proposal(
         before=before,
         after=draft.after(before),
         net_gain=draft.share * gains,
-        correlations=book_correlations(snapshot, valued, config)[snapshot.places],
+        correlations=bids.book.correlation[snapshot.places],
         sectors=tuple(snapshot.sector[n] for n in snapshot.places),
         is_forced=np.array([symbol in forced for symbol in symbols], dtype=np.bool_),
         drawdown=valued.drawdown,
         hurdle=config.auction.hurdle,
-        regime=regime,
+        regime=execution_regime(snapshot),
     )
 
 
@@ -387,7 +391,7 @@ def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleSta
             "is_cold": state.is_cold,
             "marks": state.marks,
             "traded_usd": state.traded_usd,
-            "previous": state.previous,
+            **target_facts(state.previous),
             "vetoes": state.vetoes,
         }
     )

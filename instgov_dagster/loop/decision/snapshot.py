@@ -12,6 +12,7 @@ from instgov_dagster.beliefs.hot.published import restore_night
 from instgov_dagster.beliefs.regime import RegimeBelief, belief_from_row
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
+from instgov_dagster.loop.decision.blocks import StandingBlocks, standing_blocks
 from instgov_dagster.loop.decision.forecasting import DayModels, Forecasts, day_models
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
 from instgov_dagster.vocabulary.config import Policy
@@ -57,6 +58,8 @@ class Snapshot:
         Every tradable symbol of the universe, sorted, ineligible ones included.
     scenario_index
         Position of each symbol on the scenario axis, -1 where it has none.
+    blocks
+        What forbids each strategy's bid on each symbol all day.
     places
         Position of each scenario column among the symbols.
     models
@@ -82,6 +85,7 @@ class Snapshot:
     spread_bps: NDArray[np.float64]
     impact_bps: NDArray[np.float64]
     strategies: tuple[StrategyView, ...]
+    blocks: StandingBlocks
     forecasts: Forecasts
     regime: RegimeBelief
     scenarios: ScenarioSet
@@ -169,6 +173,23 @@ def _models(
     return None if night is None else day_models(night, symbols, last_close)
 
 
+def _blocks(
+    governed: pl.DataFrame,
+    impact: pl.DataFrame,
+    strategies: tuple[StrategyView, ...],
+    forecasts: Forecasts,
+) -> StandingBlocks:
+    spread, cost = _column(impact, "spread_bps"), _column(impact, "market_impact_bps")
+    return standing_blocks(
+        status=[SymbolStatus(name) for name in governed["status"].to_list()],
+        is_eligible=governed["is_eligible"].to_numpy(),
+        has_route=governed["has_route"].to_numpy(),
+        is_estimated=np.isfinite(spread) & np.isfinite(cost),
+        stages=[view.stage for view in strategies],
+        reasons=forecasts.reasons,
+    )
+
+
 def snapshot_from_tables(
     tables: Mapping[str, pl.DataFrame],
     *,
@@ -200,6 +221,7 @@ def snapshot_from_tables(
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
     columns = {name: i for i, name in enumerate(scenarios.symbols)}
     last_close = _column(impact, "last_close")
+    forecasts = _forecasts(tables["model_decay_metrics"], symbols, strategies)
     return Snapshot(
         snapshot_id=snapshot_id,
         content_sha256=sha256_of(
@@ -222,7 +244,8 @@ def snapshot_from_tables(
         spread_bps=_column(impact, "spread_bps"),
         impact_bps=_column(impact, "market_impact_bps"),
         strategies=strategies,
-        forecasts=_forecasts(tables["model_decay_metrics"], symbols, strategies),
+        blocks=_blocks(governed, impact, strategies, forecasts),
+        forecasts=forecasts,
         regime=belief_from_row(tables["regime_beliefs"].row(0, named=True)),
         scenarios=scenarios,
         scenario_index=np.array([columns.get(name, -1) for name in symbols], dtype=np.intp),

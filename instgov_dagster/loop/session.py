@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from instgov_dagster.adapters.account import MarketView
 from instgov_dagster.adapters.journal import Journal, append_anchor
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan
 from instgov_dagster.adapters.runtime import (
@@ -44,7 +45,7 @@ from instgov_dagster.loop.live.opening import (
 )
 from instgov_dagster.loop.live.recovery import last_told, last_trail, last_values
 from instgov_dagster.loop.live.report import SessionReport, Tally
-from instgov_dagster.loop.live.router import MarketViews, Router
+from instgov_dagster.loop.live.router import Router, market_views
 from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.live.settling.handover import hand_over
 from instgov_dagster.loop.live.settling.invariants import require_reconciled
@@ -294,11 +295,11 @@ class Session:
         }
         self._book_outcomes(self._router.send(approved, self._views(decision.quotes), turn.shares))
 
-    def _views(self, quotes: Quotes) -> MarketViews:
+    def _views(self, quotes: Quotes) -> dict[str, MarketView]:
         policy = self._platform.policy
         now = self._clock.now()
         instant = np.datetime64(now.replace(tzinfo=None), "us")
-        return MarketViews(
+        return market_views(
             quotes,
             quotes.valid_mask(instant, policy.loop.quote_max_age_seconds),
             self._stream,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from instgov_dagster.adapters.journal import Journal, read_anchors
+from instgov_dagster.adapters.journal import Journal
 from instgov_dagster.adapters.runtime import Clock
 from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.loop.platform import Platform
@@ -37,17 +37,12 @@ FRAMES: list[tuple[float, float, int, float]] = []
 class ClockedPlatform(Platform):
     """A platform that opens its loop chain clocked."""
 
-    def open_chain(self, chain: Chain, *, clock: Clock | None = None) -> Journal:
+    def open_chain(self, chain: Chain, *, clock: Clock | None = None, **more: Any) -> Journal:
         """Open one chain for writing, as the platform does."""
-        kind = ClockedJournal if chain is Chain.LOOP else Journal
-        return kind.open(
-            self.home.journal_dir,
-            chain.value,
-            key=self.key,
-            clock=clock or self.clock,
-            anchors=read_anchors(self.home.anchors, chain.value),
-            segment_bytes=self.policy.loop.journal_segment_mib * 1024 * 1024,
-        )
+        journal = Platform.open_chain(self, chain, clock=clock, **more)
+        if chain is Chain.LOOP:
+            journal.__class__ = ClockedJournal  # the chain the platform opened, its append timed
+        return journal
 
 
 def clocked(platform: Platform) -> ClockedPlatform:

@@ -35,7 +35,8 @@ MEASURES: Final = (
     "cycles", "cold_ms", "cycle_ms_p50", "cycle_ms_p99", "cycle_ms_p999", "cycle_ms_max",
     "journal_ms_p50", "journal_ms_p99", "frame_bytes", "gaps", "gap_s_max", "cpu_ms_p50",
     "cpu_ms_p99", "cpu_percent", "rss_mb", "rss_start_mb", "rss_end_mb",
-    "rss_growth_percent_an_hour", "orders", "fills", "gross", "cvar_gate", "state", "same_decisions",
+    "rss_growth_percent_an_hour", "orders", "fills", "gross", "cvar_gate", "state",
+    "same_decisions",
 )  # fmt: skip
 
 

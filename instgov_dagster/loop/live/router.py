@@ -163,8 +163,17 @@ class Router:
         )
 
 
-class MarketViews(Mapping[str, MarketView]):
-    """The market of one instant, symbol by symbol, where the quote is valid; made when asked for.
+def market_views(
+    quotes: Quotes,
+    has_quote: NDArray[np.bool_],
+    stream: QuoteStream,
+    adv_usd: NDArray[np.float64],
+    *,
+    impact_bps: Mapping[str, float],
+    max_participation: float,
+    at: datetime,
+) -> dict[str, MarketView]:
+    """Show the broker the market of one instant, symbol by symbol, where the quote is valid.
 
     Parameters
     ----------
@@ -173,39 +182,17 @@ class MarketViews(Mapping[str, MarketView]):
     impact_bps
         By symbol, the plan's own estimate without the half spread, which the price carries.
     """
-
-    def __init__(
-        self,
-        quotes: Quotes,
-        has_quote: NDArray[np.bool_],
-        stream: QuoteStream,
-        adv_usd: NDArray[np.float64],
-        *,
-        impact_bps: Mapping[str, float],
-        max_participation: float,
-        at: datetime,
-    ) -> None:
-        self._quotes, self._stream = quotes, stream
-        self._adv_usd, self._impact_bps = adv_usd, impact_bps
-        self._max_participation, self._at = max_participation, at
-        shown = np.flatnonzero(has_quote & np.isfinite(adv_usd)).tolist()
-        self._places = {quotes.symbols[n]: n for n in shown}
-
-    def __getitem__(self, symbol: str) -> MarketView:
-        n = self._places[symbol]
-        return MarketView(
-            bid=float(self._quotes.bid[n]),
-            ask=float(self._quotes.ask[n]),
-            bar_low=float(self._stream.bar_low[n]),
-            bar_high=float(self._stream.bar_high[n]),
-            impact_bps=self._impact_bps.get(symbol, 0.0),
-            adv_usd=float(self._adv_usd[n]),
-            max_participation=self._max_participation,
-            at=self._at,
+    return {
+        symbol: MarketView(
+            bid=float(quotes.bid[n]),
+            ask=float(quotes.ask[n]),
+            bar_low=float(stream.bar_low[n]),
+            bar_high=float(stream.bar_high[n]),
+            impact_bps=impact_bps.get(symbol, 0.0),
+            adv_usd=float(adv_usd[n]),
+            max_participation=max_participation,
+            at=at,
         )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
+        for n, symbol in enumerate(quotes.symbols)
+        if has_quote[n] and np.isfinite(adv_usd[n])
+    }

@@ -1,6 +1,7 @@
 """The stated predictive law of a return: a Student-t scaled to sigma, and what is read off it."""
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ class PredictiveLaw(NamedTuple):
     upper_95: Floats
 
 
+@lru_cache(maxsize=8)
 def standard_law(dof: float) -> StandardLaw:
     """Work out the Student-t law of unit variance.
 

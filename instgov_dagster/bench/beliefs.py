@@ -12,6 +12,8 @@ from instgov_dagster.beliefs.evaluation.scores import evaluate_models
 from instgov_dagster.beliefs.filtering import filter_session, start_filter
 from instgov_dagster.beliefs.forecast import forecast_models
 from instgov_dagster.beliefs.health import assess_health
+from instgov_dagster.beliefs.hot.day import DayFold, seal_day
+from instgov_dagster.beliefs.hot.tape import closes_only
 from instgov_dagster.beliefs.hot.walk import MarketPanel, walk
 from instgov_dagster.beliefs.models.garch_fit import FitJob, fit_gjr
 from instgov_dagster.beliefs.regime import believe_regime
@@ -141,8 +143,11 @@ def _ours(world: MarketPanel, limit: float) -> dict[str, Any]:
     state = start_filter(np.full((3, 3), 1 / 3), pseudo_counts=1000.0, initial=np.full(3, 1 / 3))
     emission = np.array([-1.0, -2.0, -3.0])
     update, _ = _mean_seconds(lambda: filter_session(state, emission), _REPEATS, limit)
-    bars = world.bars(-1)
-    live, _ = _mean_seconds(lambda: walked.fold.observe(bars), _LIVE_REPEATS, limit)
+    # what a live second does: the night's state restored, and this second's prices on it
+    day = DayFold(len(world.symbols), policy=models.forecast, horizon=_HORIZON)
+    day.restore(seal_day(walked.fold))
+    ticks = closes_only(1.001 * day.last_prices())
+    live, _ = _mean_seconds(lambda: day.observe(ticks), _LIVE_REPEATS, limit)
     return _row(
         OURS, world, "six strategies, eleven models",
         seconds=seconds, cpu_seconds=cpu_seconds, garch_seconds_a_symbol=fits,

@@ -106,8 +106,7 @@ def measure_book(
     if weights.shape != (len(scenarios.symbols),):
         raise ValueError(f"weights must have {len(scenarios.symbols)} rows, was {weights.shape}")
     n_scenarios = scenarios.current.returns.shape[0]
-    matrices = {id(m.returns): m.returns for m in scenarios.measures}.values()
-    if not np.isfinite(weights).all() or not all(np.isfinite(m).all() for m in matrices):
+    if not np.isfinite(weights).all() or not all(m.is_finite for m in scenarios.measures):
         return BookRisk(
             measures=tuple((measure.name, math.nan) for measure in scenarios.measures),
             gate=math.nan,

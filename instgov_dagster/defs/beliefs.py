@@ -80,6 +80,16 @@ def model_decay_metrics(
     )
 
 
+@night_asset(Wing.BELIEFS, Phase.CAPITAL_COMPETITION, after=["model_forecasts"])
+def belief_state(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Save the models as the night left them: the live session forecasts from them (3.4)."""
+    outcome = run_night_step(context, platform, "belief_state")
+    told = outcome.frame.select("session", "packed_sha256").to_dicts()
+    return report_step(outcome, bytes=outcome.frame["packed"].bin.size().sum(), saved=told)
+
+
 @night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["published_snapshot"])
 def model_evaluation(
     context: dg.AssetExecutionContext, platform: PlatformResource
@@ -245,6 +255,22 @@ def every_symbol_has_two_healthy_models(
     told = health.select("symbol", "model_id", "final_decay_factor", "reason_codes")
     single = pl.col("reason_codes").list.contains(ReasonCode.SINGLE_MODEL)
     return none_breaks(told, single, warns=True)
+
+
+@rule("belief_state")
+def models_are_restored_bit_equal(
+    context: dg.AssetCheckExecutionContext, platform: PlatformResource
+) -> dg.AssetCheckResult:
+    """Read back as a session reads it, the state has the night's digest and says it again (3.4)."""
+    from instgov_dagster.beliefs.hot.published import restores_bit_equal
+
+    opened = platform.open()
+    answer = restores_bit_equal(
+        read_table(context, platform, "belief_state"),
+        policy=opened.policy.models.forecast,
+        horizon=opened.policy.cvar.horizon_days,
+    )
+    return verdict(passed=answer)
 
 
 @rule("model_evaluation")

@@ -24,12 +24,13 @@ from instgov_dagster.loop.decision.bidding import (
     Bids,
     ValuedBook,
     assemble_bids,
-    book_correlations,
+    target_facts,
     value_book,
 )
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
-from instgov_dagster.loop.decision.gains import order_gains
+from instgov_dagster.loop.decision.forecasting import Forecasts, forecast_now
+from instgov_dagster.loop.decision.gains import lead_strategies, order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
@@ -91,6 +92,7 @@ class CycleDecision:
     told: CycleState
     quotes: Quotes
     valued: ValuedBook
+    forecasts: Forecasts
     found: Findings
     orders: tuple[PlannedOrder, ...]
     decisions: tuple[GovernanceDecision, ...]
@@ -141,7 +143,7 @@ def decide(
     Parameters
     ----------
     snapshot
-        The night's knowledge.
+        The night's knowledge; where it carries models they forecast from this instant's prices.
     quotes
         The quotes of this instant, in the snapshot's symbol order.
     book
@@ -165,6 +167,8 @@ def decide(
     instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
+    forecasts = forecast_now(snapshot.forecasts, snapshot.models, valued.marks, config.models)
+    snapshot = replace(snapshot, forecasts=forecasts)
     found = _find(snapshot, quotes, valued, state, config, solver)
     case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
     decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
@@ -176,6 +180,7 @@ def decide(
         told=state,
         quotes=quotes,
         valued=valued,
+        forecasts=forecasts,
         found=found,
         orders=tuple(order for order in found.plan.orders if order.symbol in tradable),
         decisions=decisions,
@@ -213,6 +218,7 @@ def _find(
         vetoes=state.vetoes,
     )
     auction = _compete(snapshot, bids, state, config, solver)
+    forced = forced_symbols(auction)
     conditions = _conditions(snapshot, quotes, valued, state)
     before = valued.net[snapshot.places]
     wanted = before if state.is_late else auction.net(snapshot.scenarios.symbols)
@@ -220,7 +226,7 @@ def _find(
     wanted = wanted if scaled is None else np.minimum(wanted, scaled)
     draft = draft_trades(conditions, before=before, target=wanted, policy=config.impact)
     verdict = judge_book(
-        _proposal(snapshot, valued, auction, draft, conditions.regime, config, scaled),
+        _proposal(snapshot, valued, bids, auction, draft, config, scaled, forced),
         snapshot.scenarios,
         config=config.cvar,
         limits=config.limits,
@@ -230,7 +236,7 @@ def _find(
         draft,
         conditions,
         sequence=verdict.sequence,
-        lead_strategies={name: auction.lead_strategy(name) for name in names},
+        lead_strategies=lead_strategies(auction, names),
         policy=config.impact,
     )
     return Findings(
@@ -240,6 +246,7 @@ def _find(
         wanted=wanted,
         verdict=verdict,
         plan=plan,
+        forced=forced,
         is_scaled=scaled is not None,
         causes=causes,
     )
@@ -338,14 +345,16 @@ def _conditions(
 def _proposal(
     snapshot: Snapshot,
     valued: ValuedBook,
+    bids: Bids,
     auction: AuctionResult,
     draft: TradeDraft,
-    regime: ExecutionRegime,
     config: Policy,
     scaled: Floats | None,
+    forced: frozenset[str],
 ) -> BookProposal:
     symbols, before = draft.symbols, valued.net[snapshot.places]
-    forced = frozenset(symbols) if scaled is not None else forced_symbols(auction)
+    if scaled is not None:
+        forced = frozenset(symbols)
     gains = order_gains(
         auction,
         symbols,
@@ -357,12 +366,12 @@ def _proposal(
         before=before,
         after=draft.after(before),
         net_gain=draft.share * gains,
-        correlations=book_correlations(snapshot, valued, config)[snapshot.places],
+        correlations=bids.book.correlation[snapshot.places],
         sectors=tuple(snapshot.sector[n] for n in snapshot.places),
         is_forced=np.array([symbol in forced for symbol in symbols], dtype=np.bool_),
         drawdown=valued.drawdown,
         hurdle=config.auction.hurdle,
-        regime=regime,
+        regime=execution_regime(snapshot),
     )
 
 
@@ -382,7 +391,7 @@ def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleSta
             "is_cold": state.is_cold,
             "marks": state.marks,
             "traded_usd": state.traded_usd,
-            "previous": state.previous,
+            **target_facts(state.previous),
             "vetoes": state.vetoes,
         }
     )

@@ -123,6 +123,12 @@ STEPS: tuple[NightStep, ...] = (
         run=beliefs.assess,
     ),
     NightStep(
+        name="belief_state",
+        needs=_WALKED,
+        phase=Phase.CAPITAL_COMPETITION,
+        run=beliefs.seal,
+    ),
+    NightStep(
         name="cvar_coverage",
         needs=("past_risk_forecasts", "price_history"),
         phase=Phase.CAPITAL_COMPETITION,

@@ -30,7 +30,7 @@ from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
 from instgov_dagster.governance.state import cause_of
-from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES
+from instgov_dagster.loop.decision.snapshot import LIVE_TABLES
 from instgov_dagster.loop.live.frames import NIGHT_KIND
 from instgov_dagster.loop.live.recovery import night_inputs
 from instgov_dagster.loop.night import (
@@ -372,7 +372,7 @@ class NightRun:
             stamps = self._stamps(con)
             outputs = phase_outputs(Phase.LIVE_TRADING, self._made(con))
             require_stamps(stamps, Phase.LIVE_TRADING, asof, outputs)
-            names = (*SNAPSHOT_TABLES, *_DECIDED)
+            names = (*LIVE_TABLES, *_DECIDED)
             tables = {name: read_night(con, name, asof=asof) for name in names}
         observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_PUBLISHING)
         folder = platform.home.published / "night"

@@ -30,6 +30,7 @@ PARENTS = {
     "sigma_fits": {"data_governance"},
     "model_forecasts": {"sigma_fits"},
     "model_decay_metrics": {"model_forecasts"},
+    "belief_state": {"model_forecasts"},
     "cvar_coverage": {"data_governance"},
     "strategy_lifecycle": {"model_decay_metrics", "cvar_coverage"},
     "stress_scenarios": {"data_governance"},
@@ -38,6 +39,7 @@ PARENTS = {
     "auction_bids": {
         "regime_beliefs",
         "model_decay_metrics",
+        "belief_state",
         "strategy_lifecycle",
         "stress_scenarios",
         "market_impact",
@@ -62,8 +64,8 @@ GROUPS = {
         "data_governance", "data_quality", "history_coverage", "price_history", "raw_bars",
     ],
     "beliefs": [
-        "belief_pictures", "model_decay_metrics", "model_evaluation", "model_forecasts",
-        "model_trials", "regime_beliefs", "sigma_fits",
+        "belief_pictures", "belief_state", "model_decay_metrics", "model_evaluation",
+        "model_forecasts", "model_trials", "regime_beliefs", "sigma_fits",
     ],
     "capital": [
         "auction_bids", "auction_certificate", "capital_allocations", "cvar_coverage",
@@ -90,6 +92,7 @@ BLOCKING = {
     "model_evaluation": {"every_score_has_its_error"},
     "model_trials": {"trials_are_numbered_without_a_gap"},
     "model_forecasts": {"every_forecast_has_an_interval", "every_forecast_is_finite"},
+    "belief_state": {"models_are_restored_bit_equal"},
     "model_decay_metrics": {"decay_is_bounded", "every_model_has_an_age"},
     "cvar_coverage": {"cvar_coverage_e_process"},
     "strategy_lifecycle": {"capital_is_within_its_stage"},

@@ -11,7 +11,8 @@ from instgov_dagster.beliefs.models import MODELS, Card, Family, Role
 from instgov_dagster.beliefs.models.protocol import FittedNightly
 from instgov_dagster.vocabulary.policy.beliefs import ForecastPolicy
 
-_TAPE = "tape"
+#: What the tape's state is called among the models'.
+TAPE = "tape"
 
 
 class Parameters(NamedTuple):
@@ -44,6 +45,11 @@ class Told(NamedTuple):
     sigmas: dict[str, Floats]
     mus: dict[str, Floats]
 
+    def to_bytes(self) -> bytes:
+        """Give every forecast as bytes, for a comparison to the last bit."""
+        arrays = [self.sigma, self.trust, *self.sigmas.values(), *self.mus.values()]
+        return b"".join(array.tobytes() for array in arrays)
+
 
 class Fold:
     """The models of one panel, hot: a session in, the forecasts after it out.
@@ -56,6 +62,8 @@ class Fold:
         How mu and sigma are formed, and over how many sessions.
     cards
         The models to fold; all of the registry unless told otherwise.
+    tape
+        What the models look back at; one that holds every row unless told otherwise.
     """
 
     def __init__(
@@ -65,18 +73,36 @@ class Fold:
         policy: ForecastPolicy,
         horizon: int,
         cards: Mapping[str, Card] = MODELS,
+        tape: Tape | None = None,
     ) -> None:
-        self._tape = Tape(policy, horizon=horizon)
+        self.policy, self.horizon = policy, horizon
+        self._tape = tape or Tape(policy, horizon=horizon)
         self._limit = policy.max_annual_sharpe * np.sqrt(horizon / policy.sessions_per_year)
         self._cards = cards
         self._models = {name: card.build(policy, horizon) for name, card in cards.items()}
         self._states: dict[str, State] = {
-            _TAPE: self._tape.start(n_symbols),
+            TAPE: self._tape.start(n_symbols),
             **{name: model.start(n_symbols) for name, model in self._models.items()},
         }
 
-    def _of(self, family: Family) -> list[str]:
+    @property
+    def states(self) -> Mapping[str, State]:
+        """What is hot: the arrays of the tape and of each model, by owner and name."""
+        return self._states
+
+    def names_of(self, family: Family) -> list[str]:
+        """List the models of a family in the order in which they speak."""
         return [name for name, card in self._cards.items() if card.family is family]
+
+    def twin(self, tape: Tape) -> "Fold":
+        """Give a fold that goes on from here with a tape of its own; this one stays as it is."""
+        (n_symbols,) = self._states[TAPE]["highest"].shape
+        other = Fold(
+            n_symbols, policy=self.policy, horizon=self.horizon, cards=self._cards, tape=tape
+        )
+        for owner, state in other.states.items():
+            state.update({name: array.copy() for name, array in self._states[owner].items()})
+        return other
 
     def load(self, parameters: Parameters) -> None:
         """Hand a model what the night fitted through the session observed next.
@@ -101,19 +127,19 @@ class Fold:
         positive deviations. mu is clipped to ``|sqrt(252 / H) mu / sigma| <= 1`` (SPEC 3).
         """
         with np.errstate(all="ignore"):
-            session = self._tape.observe(self._states[_TAPE], bars)
+            session = self._tape.observe(self._states[TAPE], bars)
             sigmas: dict[str, Floats] = {}
-            for name in self._of(Family.SIGMA):
+            for name in self.names_of(Family.SIGMA):
                 said = self._models[name].observe(self._states[name], session)
                 sigmas[name] = np.where(np.isfinite(said) & (said > 0.0), said, np.nan)
             session.sigma, trust = self._stated(sigmas)
             limit = self._limit * session.sigma
-            for name in self._of(Family.MU):
+            for name in self.names_of(Family.MU):
                 said = self._models[name].observe(self._states[name], session)
                 exists = np.isfinite(said) & np.isfinite(session.sigma)
                 clipped = np.where(exists, np.clip(said, -limit, limit), np.nan)
                 session.forecasts[name] = clipped
-            self._tape.close(self._states[_TAPE], session)
+            self._tape.close(self._states[TAPE], session)
         return Told(
             prices=session.prices,
             bases=session.bases.copy(),
@@ -139,7 +165,7 @@ class Fold:
         model = self._models[name]
         if isinstance(model, FittedNightly):
             return model.trust(self._states[name])
-        return np.ones(self._states[_TAPE]["highest"].shape)
+        return np.ones(self._states[TAPE]["highest"].shape)
 
     def pack(self) -> bytes:
         """Save everything that is hot; a fold restored from it continues bit-equal."""

@@ -139,9 +139,8 @@ class Tape:
     def moments(self, state: State, window: int) -> Moments:
         """Summarise the returns of the trailing window, see ``Session.moments``."""
         total = state["running"]
-        seen = int(state["seen"][0])
-        if seen > window:
-            total = total - state["sums"][:, (seen - 1 - window) % self._rows]
+        if int(state["seen"][0]) > window:
+            total = total - self._summed(state, window)
         known = total[_COUNT]
         mean = total[_SUM] / np.maximum(known, 1.0)
         square = total[_SQUARE] / np.maximum(known, 1.0)
@@ -154,15 +153,15 @@ class Tape:
         prices = np.where(np.isfinite(bars.close), bars.close, np.nan)
         change = (prices - self.ago(state, "prices", 0)) / self.ago(state, "bases", 0)
         daily = np.where(np.abs(change) < _LARGEST_RETURN, change, np.nan)
-        row = int(state["seen"][0]) % self._rows
-        state["prices"][row] = prices
         state["seen"] += 1
-        state["bases"][row] = self._bases(state, prices)
+        self._keep(state, "prices", prices)
+        bases = self._bases(state, prices)
+        self._keep(state, "bases", bases)
         is_known = np.isfinite(daily)
         known = np.where(is_known, daily, 0.0)
         state["running"] += np.stack([is_known.astype(np.float64), known, known * known])
-        state["sums"][:, row] = state["running"]
-        session.prices, session.bases, session.daily = prices, state["bases"][row], daily
+        self._keep(state, "sums", state["running"])
+        session.prices, session.bases, session.daily = prices, bases, daily
         begun = int(state["seen"][0]) - 1 - self.horizon
         stated = state["sigma"][begun % (self.horizon + 1)]
         unknown = np.full(prices.shape, np.nan)
@@ -173,6 +172,21 @@ class Tape:
         """Keep the volatility stated, for the day its horizon ends."""
         state["sigma"][(int(state["seen"][0]) - 1) % (self.horizon + 1)] = session.sigma
 
+    def _keep(self, state: State, name: str, row: Floats) -> None:
+        # Write what the session brought where `ago` finds it as the newest.
+        state[name][..., (int(state["seen"][0]) - 1) % self._rows, :] = row
+
+    def _summed(self, state: State, sessions: int) -> Floats:
+        # The running sums as they stood `sessions` ago, of which there were more.
+        sums: Floats = state["sums"]
+        return sums[:, (int(state["seen"][0]) - 1 - sessions) % self._rows]
+
+    def _recent(self, state: State, sessions: int, columns: NDArray[np.intp]) -> Floats:
+        # The newest closes of some columns, the order of the rows is no matter.
+        rows = (int(state["seen"][0]) - 1 - np.arange(sessions)) % self._rows
+        recent: Floats = state["prices"][np.ix_(rows, columns)]
+        return recent
+
     def _bases(self, state: State, prices: Floats) -> Floats:
         policy = self.policy
         np.fmax(state["highest"], prices, out=state["highest"])
@@ -181,7 +195,6 @@ class Tape:
         low = np.flatnonzero(prices < policy.base_floor_share * state["highest"])
         if low.size:
             held = min(int(state["seen"][0]), policy.base_floor_sessions)
-            rows = (int(state["seen"][0]) - 1 - np.arange(held)) % self._rows
-            median = np.nanmedian(state["prices"][np.ix_(rows, low)], axis=0)
+            median = np.nanmedian(self._recent(state, held, low), axis=0)
             bases[low] = np.fmax(prices[low], policy.base_floor_share * median)
         return np.where(bases > 0, bases, np.nan)

@@ -100,6 +100,7 @@ class BidTable:
     strategy_id: NDArray[np.str_]
     strategy_lifecycle_stage: NDArray[np.str_]
     strategy_allocation_pct: NDArray[np.float64]
+    _ids: tuple[str, ...] = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for column in BID_FIELDS:
@@ -118,7 +119,9 @@ class BidTable:
             kept = values.copy()
             kept.setflags(write=False)
             object.__setattr__(self, column, kept)
-        if len(set(self.bid_ids)) != self.symbol.size:
+        pairs = zip(self.strategy_id.tolist(), self.symbol.tolist(), strict=True)
+        object.__setattr__(self, "_ids", tuple(f"{k}|{symbol}" for k, symbol in pairs))
+        if len(set(self._ids)) != self.symbol.size:
             raise ValueError("BidTable must hold each pair of strategy and symbol once")
 
     def __len__(self) -> int:
@@ -127,8 +130,7 @@ class BidTable:
     @property
     def bid_ids(self) -> tuple[str, ...]:
         """The identity of each bid, ``strategy_id|symbol``."""
-        pairs = zip(self.strategy_id.tolist(), self.symbol.tolist(), strict=True)
-        return tuple(f"{strategy}|{symbol}" for strategy, symbol in pairs)
+        return self._ids
 
     def row(self, j: int) -> CapitalAuctionInput:
         """View one bid as the dataclass it is."""

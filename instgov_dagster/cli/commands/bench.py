@@ -1,4 +1,4 @@
-"""`bench ingest` and `bench auction`: ours beside named peers, in one run."""
+"""`bench ingest`, `auction`, `beliefs` and `live`: ours beside named peers, in one run."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,6 +81,34 @@ def beliefs_command(
 
         on_row = None if as_json else _echo
         rows = bench_beliefs(_sizes(sizes), peer_seconds=seconds, on_row=on_row)
+        if as_json:
+            print_json({"rows": rows}, descriptor)
+
+
+@app.command(name="live")
+def live_command(
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Numbers of bids, six a symbol, comma separated.")
+    ] = "360,3000,18000",
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=4.0, help="How long each session leads.")
+    ] = 120.0,
+    period: Annotated[
+        float, typer.Option("--period", min=0.0, help="Seconds between cycles; 0 is back to back.")
+    ] = 1.0,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Lead the governed session at each size, beside one new process a cycle."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        from instgov_dagster.bench.live.command import bench_live
+
+        rows = bench_live(
+            _sizes(sizes),
+            seconds=seconds,
+            period_seconds=period,
+            on_row=None if as_json else _echo,
+        )
         if as_json:
             print_json({"rows": rows}, descriptor)
 

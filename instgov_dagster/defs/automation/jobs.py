@@ -17,6 +17,7 @@ NIGHT_ASSETS = (
     "sigma_fits",
     "model_forecasts",
     "model_decay_metrics",
+    "belief_state",
     "cvar_coverage",
     "strategy_lifecycle",
     "stress_scenarios",

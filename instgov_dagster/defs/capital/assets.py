@@ -76,6 +76,7 @@ def market_impact(
     after=[
         "regime_beliefs",
         "model_decay_metrics",
+        "belief_state",
         "strategy_lifecycle",
         "stress_scenarios",
         "market_impact",

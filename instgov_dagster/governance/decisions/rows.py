@@ -70,7 +70,10 @@ def decisions_to_frame(decisions: Sequence[GovernanceDecision]) -> pl.DataFrame:
         if name == "sequence":
             columns[name] = range(len(decisions))
         elif name == "headroom":
-            columns[name] = [_headroom(row.headroom) for row in decisions]
+            # Where nothing trades the book's own gates are all there is: one text for many rows.
+            texts = {row.headroom: "" for row in decisions}
+            texts = {pairs: _headroom(pairs) for pairs in texts}
+            columns[name] = [texts[row.headroom] for row in decisions]
         elif name in ("reason_codes", "veto_triggers"):
             columns[name] = _lists(name, [getattr(row, name) for row in decisions])
         else:

@@ -1,7 +1,10 @@
 """What a cycle bids with: the book at its marks, and one bid a strategy and scenario symbol."""
 
+import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,21 +16,15 @@ from instgov_dagster.capital.auction.bids import BidTable
 from instgov_dagster.capital.cvar import marginal_cvar
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.snapshot import Snapshot
-from instgov_dagster.vocabulary.bars import SymbolStatus
 from instgov_dagster.vocabulary.capital import StrategyGrant
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import SystemHalt
-from instgov_dagster.vocabulary.governance import StrategyLifecycle, Veto
-from instgov_dagster.vocabulary.reason_table import Severity
+from instgov_dagster.vocabulary.governance import Veto
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 Floats = NDArray[np.float64]
 _BPS = 1e4
-_STATUS_CODES = {
-    SymbolStatus.INVALID_DATA: ReasonCode.INVALID_DATA,
-    SymbolStatus.INSUFFICIENT_HISTORY: ReasonCode.INSUFFICIENT_HISTORY,
-    SymbolStatus.STALE: ReasonCode.DATA_STALE,
-}
+_Pairs = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,6 +99,18 @@ def value_book(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BookView:
+    """What the book held means for each symbol, ``(N,)``; 0 where there is no scenario.
+
+    ``correlation`` is that of the symbol's horizon returns with the book, 0 for an empty book.
+    """
+
+    marginal: Floats
+    correlation: Floats
+    sector_gross: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Bids:
     """Every bid of one cycle with what the auction asks beside it.
 
@@ -111,12 +120,15 @@ class Bids:
         Place of each bid in the snapshot's strategies and symbols, shape ``(J,)``.
     decay
         Health of the model behind each bid, shape ``(J,)``.
+    book
+        What the book held already means for each symbol.
     """
 
     table: BidTable
     strategy_of: NDArray[np.intp]
     symbol_of: NDArray[np.intp]
     decay: Floats
+    book: BookView
     terms: AuctionTerms
 
 
@@ -146,14 +158,13 @@ def assemble_bids(
     strategy_of, symbol_of = _places(snapshot, valued)
     f, at = snapshot.forecasts, (strategy_of, symbol_of)
     exists = np.isfinite(f.mu_adjusted[at]) & np.isfinite(f.sigma[at]) & (f.sigma[at] > 0.0)
-    blocks = tuple(
-        _block_codes(snapshot, int(k), int(n), has_forecast=bool(ok), vetoes=vetoes)
-        for k, n, ok in zip(strategy_of, symbol_of, exists, strict=True)
-    )
+    blocks = _veto_codes(snapshot, snapshot.blocks.of(*at, exists), at, vetoes)
+    unquoted = (*freeze_codes, ReasonCode.QUOTE_INVALID)
     freezes = tuple(
-        freeze_codes if valued.has_quote[n] else (*freeze_codes, ReasonCode.QUOTE_INVALID)
-        for n in symbol_of
+        freeze_codes if is_quoted else unquoted
+        for is_quoted in valued.has_quote[symbol_of].tolist()
     )
+    book = _book_view(snapshot, valued, policy)
     terms = AuctionTerms(
         held=np.maximum(valued.weights[at], 0.0),
         blocks=blocks,
@@ -172,10 +183,11 @@ def assemble_bids(
         nav_usd=valued.nav_usd,
     )
     return Bids(
-        table=_bid_table(snapshot, valued, policy, strategy_of, symbol_of, exists),
+        table=_bid_table(snapshot, valued, book, policy, strategy_of, symbol_of, exists),
         strategy_of=strategy_of,
         symbol_of=symbol_of,
         decay=_or_zero(f.decay[at]),
+        book=book,
         terms=terms,
     )
 
@@ -187,6 +199,7 @@ def _or_zero(values: Floats) -> Floats:
 def _bid_table(
     snapshot: Snapshot,
     valued: ValuedBook,
+    book: BookView,
     policy: Policy,
     strategy_of: NDArray[np.intp],
     symbol_of: NDArray[np.intp],
@@ -198,11 +211,14 @@ def _bid_table(
     impact = _or_zero(snapshot.impact_bps[symbol_of])
     half_spread = _or_zero(valued.half_spread_bps[symbol_of])
     law = standard_law(policy.models.forecast.predictive_dof)
-    book = _book_view(snapshot, valued, policy)
-    views = [snapshot.strategies[k] for k in strategy_of]
+    views = snapshot.strategies
+    half_lives = np.array([view.half_life_sessions for view in views])
+    names = np.array([view.strategy_id for view in views])
+    stages = np.array([view.stage.value for view in views])
+    classes = np.array([kind.value for kind in snapshot.asset_class])
     return BidTable(
         symbol=np.array(snapshot.symbols)[symbol_of],
-        asset_class=np.array([snapshot.asset_class[n].value for n in symbol_of]),
+        asset_class=classes[symbol_of],
         mu=mu,
         sigma=sigma,
         cvar_95=read_law(mu, sigma, law).cvar_95,
@@ -217,12 +233,12 @@ def _bid_table(
         correlation_risk=book.correlation[symbol_of],
         sector_exposure=book.sector_gross[symbol_of],
         holding_period_days=np.full(n_bids, policy.cvar.horizon_days, dtype=np.int64),
-        time_decay_rate=np.array([math.log(2.0) / view.half_life_sessions for view in views]),
+        time_decay_rate=(math.log(2.0) / half_lives)[strategy_of],
         model_age_days=_or_zero(f.model_age_days[at]).astype(np.int64),
         rolling_forecast_error=_or_zero(f.rolling_error[at]),
         autocorr_flip_detected=f.has_flipped[at],
-        strategy_id=np.array([view.strategy_id for view in views]),
-        strategy_lifecycle_stage=np.array([view.stage.value for view in views]),
+        strategy_id=names[strategy_of],
+        strategy_lifecycle_stage=stages[strategy_of],
         strategy_allocation_pct=100.0 * np.abs(valued.weights).sum(axis=1)[strategy_of],
     )
 
@@ -247,15 +263,7 @@ def _horizon_sigma(snapshot: Snapshot, policy: Policy) -> Floats:
     return np.maximum(sigma, 1e-6)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _BookView:
-    # What the book held already means for each symbol, shape (N,), 0 where there is no scenario.
-    marginal: Floats
-    correlation: Floats
-    sector_gross: Floats
-
-
-def _book_view(snapshot: Snapshot, valued: ValuedBook, policy: Policy) -> _BookView:
+def _book_view(snapshot: Snapshot, valued: ValuedBook, policy: Policy) -> BookView:
     n_symbols = len(snapshot.symbols)
     marginal, correlation = np.zeros(n_symbols), np.zeros(n_symbols)
     has = snapshot.scenario_index >= 0
@@ -270,16 +278,11 @@ def _book_view(snapshot: Snapshot, valued: ValuedBook, policy: Policy) -> _BookV
     sectors = np.array(snapshot.sector)
     gross = np.abs(valued.net)
     by_sector = {name: float(gross[sectors == name].sum()) for name in set(snapshot.sector)}
-    return _BookView(
+    return BookView(
         marginal=marginal,
         correlation=correlation,
         sector_gross=np.array([by_sector[name] for name in snapshot.sector]),
     )
-
-
-def book_correlations(snapshot: Snapshot, valued: ValuedBook, policy: Policy) -> Floats:
-    """Correlate every symbol's horizon returns with the book held; 0 for an empty book."""
-    return _book_view(snapshot, valued, policy).correlation
 
 
 def _correlation(returns: Floats, weights: Floats, policy: Policy) -> Floats:
@@ -293,26 +296,24 @@ def _correlation(returns: Floats, weights: Floats, policy: Policy) -> Floats:
     return out
 
 
-def _block_codes(
-    snapshot: Snapshot, k: int, n: int, *, has_forecast: bool, vetoes: tuple[Veto, ...]
-) -> tuple[ReasonCode, ...]:
-    view = snapshot.strategies[k]
-    codes: list[ReasonCode] = []
-    if any(veto.touches(view.strategy_id, snapshot.symbols[n]) for veto in vetoes):
-        codes.append(ReasonCode.VETO_STANDING)
-    if not snapshot.is_eligible[n]:
-        codes.append(_STATUS_CODES.get(snapshot.status[n], ReasonCode.NO_VALID_PROVIDER))
-    if not snapshot.has_route[n]:
-        codes.append(ReasonCode.SIM_ONLY)
-    if view.stage is StrategyLifecycle.DECOMMISSIONED:
-        codes.append(ReasonCode.STRATEGY_DECOMMISSIONED)
-    if not (np.isfinite(snapshot.impact_bps[n]) and np.isfinite(snapshot.spread_bps[n])):
-        codes.append(ReasonCode.NO_IMPACT_ESTIMATE)
-    if not has_forecast:
-        codes.append(ReasonCode.FORECAST_NOT_FINITE)
-    codes += [
-        code
-        for code in snapshot.forecasts.reasons.get((k, n), ())
-        if code.severity in (Severity.REJECT, Severity.VETO)
-    ]
-    return tuple(dict.fromkeys(codes))
+def _veto_codes(
+    snapshot: Snapshot, blocks: list[tuple[ReasonCode, ...]], bids: _Pairs, vetoes: tuple[Veto, ...]
+) -> tuple[tuple[ReasonCode, ...], ...]:
+    # A veto that stands comes first; on most days there is none and nothing is looked at.
+    if not vetoes:
+        return tuple(blocks)
+    out = []
+    for codes, k, n in zip(blocks, *(place.tolist() for place in bids), strict=True):
+        name, symbol = snapshot.strategies[k].strategy_id, snapshot.symbols[n]
+        is_vetoed = any(veto.touches(name, symbol) for veto in vetoes)
+        out.append(tuple(dict.fromkeys((ReasonCode.VETO_STANDING, *codes))) if is_vetoed else codes)
+    return tuple(out)
+
+
+def target_facts(target: Mapping[str, float]) -> dict[str, Any]:
+    """Say a target shortly, for a hash: its bids by one digest, in their order, and the weights."""
+    names = "\n".join(target).encode()
+    return {
+        "targets": hashlib.sha256(names).hexdigest(),
+        "weights": np.fromiter(target.values(), np.float64, len(target)),
+    }

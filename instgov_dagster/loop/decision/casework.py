@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.capital.auction.result import AuctionResult
@@ -29,6 +31,8 @@ class Findings:
         Net weights the auction asks for, shape ``(n_scenario_symbols,)``.
     draft
         What of it can be traded now.
+    forced
+        The symbols a cap forces out of.
     is_scaled
         The book is in breach of its CVaR limit and scaled as a whole.
     causes
@@ -41,6 +45,7 @@ class Findings:
     draft: TradeDraft
     verdict: BookVerdict
     plan: ExecutionPlan
+    forced: frozenset[str]
     is_scaled: bool
     causes: tuple[Cause, ...]
 
@@ -58,8 +63,10 @@ class Findings:
 
 def forced_symbols(auction: AuctionResult) -> frozenset[str]:
     """Name the symbols a cap forces out of."""
-    codes = auction.bids["reason_codes"].list.contains(ReasonCode.FORCED_SELL.value)
-    return frozenset(auction.bids.filter(codes)["symbol"].to_list())
+    is_forced = auction.bids["reason_codes"].list.contains(ReasonCode.FORCED_SELL.value)
+    if not is_forced.any():
+        return frozenset()
+    return frozenset(auction.bids["symbol"].filter(is_forced).to_list())
 
 
 def _refusals(found: Findings) -> dict[str, GateResult]:
@@ -92,41 +99,75 @@ def symbol_cases(
         rows["weight"].to_numpy(),
         rows["rank"].to_numpy().astype(np.int64),
         n_symbols=len(snapshot.symbols),
-    )
-    held, target = valued.net, valued.net.copy()
+    ).tolist()
+    held, target = valued.net.tolist(), valued.net.copy()
     refusals = _refusals(found)
-    reached = found.draft.after(held[snapshot.places])
+    reached = found.draft.after(valued.net[snapshot.places])
     for i, symbol in enumerate(found.draft.symbols):
         # What was cut down to size is judged at that size; what was refused, at what it wanted.
         target[snapshot.places[i]] = found.wanted[i] if symbol in refusals else reached[i]
-    forced, codes = forced_symbols(found.auction), rows["reason_codes"].to_list()
+    aims, facts = target.tolist(), _SymbolFacts.read(snapshot, valued)
+    said = _lead_codes(rows["reason_codes"], leads)
     for n, symbol in enumerate(snapshot.symbols):
-        lead, order = int(leads[n]), found.verdict.order(symbol)
+        lead, order = leads[n], found.verdict.order(symbol)
         k = int(bids.strategy_of[lead]) if lead >= 0 else None
         view = snapshot.strategies[k] if k is not None else None
         refusal = refusals.get(symbol)
         yield SymbolCase(
             symbol=symbol,
-            is_eligible=bool(snapshot.is_eligible[n]),
-            has_route=bool(snapshot.has_route[n]),
+            is_eligible=facts.is_eligible[n],
+            has_route=facts.has_route[n],
             eligibility_reasons=snapshot.symbol_reasons[n],
-            held_weight=float(held[n]),
-            target_weight=float(target[n]),
+            held_weight=held[n],
+            target_weight=aims[n],
             has_bid=lead >= 0,
-            auction_reasons=tuple(ReasonCode(c) for c in codes[lead]) if lead >= 0 else (),
+            auction_reasons=said[n],
             mu=_of_bid(bids.table.mu, lead),
             sigma=_of_bid(bids.table.sigma, lead),
             cvar=_of_bid(bids.table.cvar_95, lead),
-            data_quality=float(snapshot.data_quality[n]),
-            model_confidence=_confidence(snapshot, k, n),
+            data_quality=facts.data_quality[n],
+            model_confidence=facts.confidence[k][n] if k is not None else 0.0,
             gates=(*(order.gates if order else ()), *((refusal,) if refusal else ())),
             vetoes=_standing(vetoes, view.strategy_id if view else None, symbol),
-            is_quote_valid=bool(valued.has_quote[n]),
+            is_quote_valid=facts.has_quote[n],
             strategy_id=view.strategy_id if view else None,
             strategy_stage=view.stage if view else None,
-            passing_size=_passing_size(order.passing_share, held[n], target[n]) if order else None,
-            is_forced_sell=symbol in forced,
+            passing_size=_passing_size(order.passing_share, held[n], aims[n]) if order else None,
+            is_forced_sell=symbol in found.forced,
         )
+
+
+class _SymbolFacts(NamedTuple):
+    # Plain lists: reading an array one number at a time costs ten times as much.
+    is_eligible: list[bool]
+    has_route: list[bool]
+    has_quote: list[bool]
+    data_quality: list[float]
+    confidence: list[list[float]]
+
+    @classmethod
+    def read(cls, snapshot: Snapshot, valued: ValuedBook) -> "_SymbolFacts":
+        stated = snapshot.forecasts.confidence
+        return cls(
+            is_eligible=snapshot.is_eligible.tolist(),
+            has_route=snapshot.has_route.tolist(),
+            has_quote=valued.has_quote.tolist(),
+            data_quality=snapshot.data_quality.tolist(),
+            confidence=np.where(np.isfinite(stated), stated, 0.0).tolist(),
+        )
+
+
+def _lead_codes(codes: pl.Series, leads: list[int]) -> list[tuple[ReasonCode, ...]]:
+    # What the auction says of each symbol's leading bid, nothing where there is none.
+    said = iter(codes.gather([lead for lead in leads if lead >= 0]).to_list())
+    words: dict[tuple[str, ...], tuple[ReasonCode, ...]] = {}
+    out: list[tuple[ReasonCode, ...]] = []
+    for lead in leads:
+        texts = tuple(next(said)) if lead >= 0 else ()
+        if texts not in words:
+            words[texts] = tuple(ReasonCode(text) for text in texts)
+        out.append(words[texts])
+    return out
 
 
 def _of_bid(values: NDArray[np.float64], lead: int) -> float:
@@ -138,11 +179,6 @@ def _standing(
 ) -> tuple[ReasonCode, ...]:
     touching = (veto.reason_code for veto in vetoes if veto.touches(strategy_id, symbol))
     return tuple(dict.fromkeys(touching))
-
-
-def _confidence(snapshot: Snapshot, k: int | None, n: int) -> float:
-    value = snapshot.forecasts.confidence[k, n] if k is not None else np.nan
-    return float(value) if np.isfinite(value) else 0.0
 
 
 def _passing_size(share: float, held: float, target: float) -> float:

@@ -8,9 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from instgov_dagster.beliefs.hot.published import restore_night
 from instgov_dagster.beliefs.regime import RegimeBelief, belief_from_row
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
+from instgov_dagster.loop.decision.blocks import StandingBlocks, standing_blocks
+from instgov_dagster.loop.decision.forecasting import DayModels, Forecasts, day_models
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import StrategyLifecycle
@@ -26,6 +29,10 @@ SNAPSHOT_TABLES = (
     "market_impact",
 )
 
+#: What a session stands on: those, and the models as the night left them.
+HOT_TABLE = "belief_state"
+LIVE_TABLES = (*SNAPSHOT_TABLES, HOT_TABLE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyView:
@@ -40,24 +47,6 @@ class StrategyView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Forecasts:
-    """Health-adjusted forecasts, each of shape ``(n_strategies, n_symbols)``; NaN where absent."""
-
-    mu: NDArray[np.float64]
-    mu_adjusted: NDArray[np.float64]
-    sigma: NDArray[np.float64]
-    p_loss: NDArray[np.float64]
-    cvar_95: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    decay: NDArray[np.float64]
-    model_age_days: NDArray[np.float64]
-    rolling_error: NDArray[np.float64]
-    has_flipped: NDArray[np.bool_]
-    is_healthy: NDArray[np.bool_]
-    reasons: Mapping[tuple[int, int], tuple[ReasonCode, ...]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Snapshot:
     """One night's knowledge: N symbols, K strategies, S scenarios over the eligible symbols.
 
@@ -69,8 +58,12 @@ class Snapshot:
         Every tradable symbol of the universe, sorted, ineligible ones included.
     scenario_index
         Position of each symbol on the scenario axis, -1 where it has none.
+    blocks
+        What forbids each strategy's bid on each symbol all day.
     places
         Position of each scenario column among the symbols.
+    models
+        The models as the night left them; None in the night itself, whose forecasts stand.
     """
 
     snapshot_id: str
@@ -92,11 +85,13 @@ class Snapshot:
     spread_bps: NDArray[np.float64]
     impact_bps: NDArray[np.float64]
     strategies: tuple[StrategyView, ...]
+    blocks: StandingBlocks
     forecasts: Forecasts
     regime: RegimeBelief
     scenarios: ScenarioSet
     scenario_index: NDArray[np.intp]
     places: NDArray[np.intp]
+    models: DayModels | None
 
 
 def _column(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
@@ -137,6 +132,7 @@ def _forecasts(
         ("mu", "mu"), ("mu_adjusted", "mu_adjusted"), ("sigma", "sigma"), ("p_loss", "p_loss"),
         ("cvar_95", "cvar_95"), ("confidence", "confidence"), ("decay", "final_decay_factor"),
         ("model_age_days", "model_age_days"), ("rolling_error", "rolling_forecast_error"),
+        ("penalty", "disagreement_penalty"),
     )  # fmt: skip
     arrays = {field: np.full(shape, np.nan) for field, _ in names}
     has_flipped, is_healthy = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
@@ -150,7 +146,48 @@ def _forecasts(
         has_flipped[k, at] = rows["autocorr_flip_detected"].to_numpy()
         is_healthy[k, at] = rows["is_healthy"].to_numpy()
         reasons.update({(k, int(i)): code for i, code in zip(at, codes, strict=True)})
-    return Forecasts(has_flipped=has_flipped, is_healthy=is_healthy, reasons=reasons, **arrays)
+    is_usable = is_healthy.copy()
+    for place, found in reasons.items():
+        is_usable[place] &= ReasonCode.SINGLE_MODEL not in found
+    return Forecasts(
+        model_ids=tuple(view.model_id for view in strategies),
+        has_flipped=has_flipped,
+        is_healthy=is_healthy,
+        is_usable=is_usable,
+        reasons=reasons,
+        **arrays,
+    )
+
+
+def _models(
+    tables: Mapping[str, pl.DataFrame],
+    symbols: tuple[str, ...],
+    last_close: NDArray[np.float64],
+    policy: Policy,
+) -> DayModels | None:
+    if HOT_TABLE not in tables:
+        return None
+    night = restore_night(
+        tables[HOT_TABLE], policy=policy.models.forecast, horizon=policy.cvar.horizon_days
+    )
+    return None if night is None else day_models(night, symbols, last_close)
+
+
+def _blocks(
+    governed: pl.DataFrame,
+    impact: pl.DataFrame,
+    strategies: tuple[StrategyView, ...],
+    forecasts: Forecasts,
+) -> StandingBlocks:
+    spread, cost = _column(impact, "spread_bps"), _column(impact, "market_impact_bps")
+    return standing_blocks(
+        status=[SymbolStatus(name) for name in governed["status"].to_list()],
+        is_eligible=governed["is_eligible"].to_numpy(),
+        has_route=governed["has_route"].to_numpy(),
+        is_estimated=np.isfinite(spread) & np.isfinite(cost),
+        stages=[view.stage for view in strategies],
+        reasons=forecasts.reasons,
+    )
 
 
 def snapshot_from_tables(
@@ -165,7 +202,8 @@ def snapshot_from_tables(
     Parameters
     ----------
     tables
-        At least `SNAPSHOT_TABLES`, as read back from the warehouse or the published files.
+        At least `SNAPSHOT_TABLES`, as read back from the warehouse or the published files; with
+        all `LIVE_TABLES` the models are hot.
 
     Raises
     ------
@@ -182,9 +220,13 @@ def snapshot_from_tables(
     names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
     columns = {name: i for i, name in enumerate(scenarios.symbols)}
+    last_close = _column(impact, "last_close")
+    forecasts = _forecasts(tables["model_decay_metrics"], symbols, strategies)
     return Snapshot(
         snapshot_id=snapshot_id,
-        content_sha256=sha256_of({name: frame_sha256(tables[name]) for name in SNAPSHOT_TABLES}),
+        content_sha256=sha256_of(
+            {name: frame_sha256(tables[name]) for name in LIVE_TABLES if name in tables}
+        ),
         asof=asof,
         symbols=symbols,
         asset_class=asset_class,
@@ -196,15 +238,17 @@ def snapshot_from_tables(
         data_quality=_column(governed, "data_quality"),
         history_days=governed["history_days"].to_numpy(),
         provider_confidence=_column(governed, "provider_confidence"),
-        last_close=_column(impact, "last_close"),
+        last_close=last_close,
         adv_usd=_column(impact, "adv_usd"),
         volatility_annual=_column(impact, "volatility_annual"),
         spread_bps=_column(impact, "spread_bps"),
         impact_bps=_column(impact, "market_impact_bps"),
         strategies=strategies,
-        forecasts=_forecasts(tables["model_decay_metrics"], symbols, strategies),
+        blocks=_blocks(governed, impact, strategies, forecasts),
+        forecasts=forecasts,
         regime=belief_from_row(tables["regime_beliefs"].row(0, named=True)),
         scenarios=scenarios,
         scenario_index=np.array([columns.get(name, -1) for name in symbols], dtype=np.intp),
         places=np.array([symbols.index(name) for name in scenarios.symbols], dtype=np.intp),
+        models=_models(tables, symbols, last_close, policy),
     )

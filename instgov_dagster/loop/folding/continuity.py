@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from instgov_dagster.adapters.journal import Frame, unbundle
-from instgov_dagster.governance.audit import array_sha256, sha256_of
+from instgov_dagster.governance.audit import inputs_hash
 from instgov_dagster.loop.cycle import CycleState, opening_state
+from instgov_dagster.loop.decision.bidding import target_facts
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.vocabulary.errors import SystemHalt
@@ -34,13 +35,11 @@ def state_facts(state: CycleState, symbols: tuple[str, ...]) -> dict[str, Any]:
 
 def state_sha256(state: CycleState) -> str:
     """Hash what is carried from cycle to cycle: marks, targets, what was traded, vetoes."""
-    names = sorted(state.previous)
-    return sha256_of(
+    return inputs_hash(
         {
-            "marks": array_sha256(state.marks),
-            "traded_usd": array_sha256(state.traded_usd),
-            "targets": names,
-            "weights": array_sha256(np.array([state.previous[name] for name in names])),
+            "marks": state.marks,
+            "traded_usd": state.traded_usd,
+            **target_facts(state.previous),
             "vetoes": state.vetoes,
         }
     )

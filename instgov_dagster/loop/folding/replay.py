@@ -23,7 +23,7 @@ from instgov_dagster.governance.state import fold_state, unknown_state
 from instgov_dagster.governance.state.rows import cause_from_dict
 from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.book import BookChange, book_from_dict
-from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.decision.snapshot import LIVE_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.folding.continuity import STATE_HASH, Trail
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
 from instgov_dagster.loop.folding.ledger import SessionLedger
@@ -201,7 +201,7 @@ class Replay:
         if self.kept is None or self.kept.snapshot_id != name:
             published = read_pinned(self._home, name)
             self.kept = snapshot_from_tables(
-                {table: published.tables[table] for table in SNAPSHOT_TABLES},
+                {name: frame for name, frame in published.tables.items() if name in LIVE_TABLES},
                 snapshot_id=name,
                 asof=date.fromisoformat(told["asof"]),
                 policy=self._policy,

@@ -138,6 +138,7 @@ def cycle_meta(decision: CycleDecision, book: Book, **facts: Any) -> dict[str, A
         "timestamp": decision.told.timestamp.isoformat(),
         "snapshot_id": decision.snapshot_id,
         "inputs_hash": decision.inputs_hash,
+        "forecasts_sha256": decision.forecasts.sha256,
         "is_late": decision.told.is_late,
         "is_stale": decision.told.is_stale,
         "is_cold": decision.told.is_cold,

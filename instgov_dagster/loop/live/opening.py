@@ -11,7 +11,7 @@ from instgov_dagster.adapters.journal import read_anchors, verify_chain
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
 from instgov_dagster.adapters.store.published import read_snapshot
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame
-from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.decision.snapshot import LIVE_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InputError, SystemHalt
@@ -50,7 +50,7 @@ def open_snapshot(platform: Platform, asof: date) -> Snapshot:
     stamps = stamps_from_frame(published.tables["phase_stamps"])
     require_stamps(stamps, Phase.LIVE_TRADING, asof)
     return snapshot_from_tables(
-        {name: published.tables[name] for name in SNAPSHOT_TABLES},
+        {name: published.tables[name] for name in LIVE_TABLES},
         snapshot_id=published.snapshot_id,
         asof=asof,
         policy=platform.policy,

@@ -29,6 +29,8 @@ class SessionReport:
         Orders of an earlier session whose end was learned from the broker.
     reconciliation
         Broker and journal compared before the first cycle, one row an invariant.
+    milliseconds
+        Wall time of each cycle.
     ended_by
         The signal that asked for the end; None where the last cycle was reached.
     """
@@ -62,10 +64,12 @@ class SessionReport:
     reconciliation: tuple[Mapping[str, Any], ...] = ()
     ended_by: str | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    milliseconds: tuple[float, ...] = field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Write the report as plain JSON values."""
+        """Write the report as plain JSON values, without every single cycle's time."""
         plain = asdict(self)
+        del plain["milliseconds"]
         plain["state"] = self.state.name.value
         plain["causes"] = [cause_to_dict(cause) for cause in self.state.causes]
         return plain
@@ -153,6 +157,7 @@ class Tally:
             cycle_ms_p99=self.percentile(99),
             measures=dict(sorted(self.measures.items())),
             reason_codes=tuple(self.codes),
+            milliseconds=tuple(self.milliseconds),
             recovered=self.recovered,
             torn=self.torn,
             reconciliation=tuple(row.to_dict() for row in self.invariants),

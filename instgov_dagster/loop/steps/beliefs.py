@@ -12,6 +12,7 @@ from instgov_dagster.beliefs.evaluation.scores import evaluate_models
 from instgov_dagster.beliefs.evaluation.trials import record_trials
 from instgov_dagster.beliefs.forecast import forecast_models
 from instgov_dagster.beliefs.health import assess_health
+from instgov_dagster.beliefs.hot.published import seal_night
 from instgov_dagster.beliefs.hot.walk import MarketPanel, Walk, session_returns, walk
 from instgov_dagster.beliefs.models.garch_fit import fit_sigma
 from instgov_dagster.beliefs.regime import (
@@ -151,6 +152,11 @@ def assess(tables: Tables, context: NightContext) -> pl.DataFrame:
         policy=context.policy.models,
         asof=context.asof,
     )
+
+
+def seal(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Save the models as they stand tonight, for the live session to forecast from (3.4)."""
+    return seal_night(_walked(tables, context))
 
 
 def evaluate(tables: Tables, context: NightContext) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from instgov_dagster.beliefs.evaluation.scores import EVALUATION_SCHEMA
 from instgov_dagster.beliefs.evaluation.trials import TRIALS_SCHEMA
 from instgov_dagster.beliefs.forecast import FORECAST_SCHEMA
 from instgov_dagster.beliefs.health import HEALTH_SCHEMA
+from instgov_dagster.beliefs.hot.published import STATE_SCHEMA
 from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.beliefs.regime import BELIEF_SCHEMA
 from instgov_dagster.capital.auction.bids import BID_FIELDS
@@ -51,6 +52,7 @@ def con() -> duckdb.DuckDBPyConnection:
         ("sigma_fits", SIGMA_FIT_SCHEMA),
         ("model_forecasts", FORECAST_SCHEMA),
         ("model_decay_metrics", HEALTH_SCHEMA),
+        ("belief_state", STATE_SCHEMA),
         ("model_evaluation", EVALUATION_SCHEMA),
         ("model_trials", TRIALS_SCHEMA),
         ("belief_pictures", PICTURE_SCHEMA),

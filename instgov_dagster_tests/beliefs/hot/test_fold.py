@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from instgov_dagster.beliefs.hot.fold import Fold, Parameters, Told
+from instgov_dagster.beliefs.hot.fold import Fold, Parameters
 from instgov_dagster.beliefs.hot.tape import Floats, Session, State
 from instgov_dagster.beliefs.hot.walk import walk
 from instgov_dagster.beliefs.models import MODELS, Card, Family, Role
@@ -63,15 +63,10 @@ def fresh() -> Fold:
     return Fold(4, policy=POLICY, horizon=5)
 
 
-def bytes_of(told: Told) -> bytes:
-    arrays = [told.sigma, told.trust, *told.sigmas.values(), *told.mus.values()]
-    return b"".join(array.tobytes() for array in arrays)
-
-
 @functools.cache
 def undisturbed() -> tuple[bytes, ...]:
     fold, market = fresh().restore(night_state()), market_of(panel())
-    return tuple(bytes_of(fold.observe(market.bars(t))) for t in range(SESSIONS - LIVE, SESSIONS))
+    return tuple(fold.observe(market.bars(t)).to_bytes() for t in range(SESSIONS - LIVE, SESSIONS))
 
 
 @pytest.mark.roadmap("3.2", "6.5")
@@ -85,7 +80,7 @@ def test_killed_and_restored_between_any_cycles_every_later_forecast_is_bit_equa
     for k in range(LIVE):
         if k in kills:
             fold = fresh().restore(fold.pack())
-        assert bytes_of(fold.observe(market.bars(SESSIONS - LIVE + k))) == undisturbed()[k]
+        assert fold.observe(market.bars(SESSIONS - LIVE + k)).to_bytes() == undisturbed()[k]
 
 
 @pytest.mark.roadmap("3.2")

@@ -1,0 +1,1 @@
+"""`instgov bench live`: the governed session at full length, beside the plain way."""

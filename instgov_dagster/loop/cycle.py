@@ -29,6 +29,7 @@ from instgov_dagster.loop.decision.bidding import (
 )
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
+from instgov_dagster.loop.decision.conditions import book_vetoes, tail_vetoes
 from instgov_dagster.loop.decision.gains import order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
@@ -66,7 +67,7 @@ class CycleState:
     traded_usd
         Shape ``(n_symbols,)``: what the session traded of each symbol so far.
     vetoes
-        Vetoes that stand.
+        Vetoes that stand, by the snapshot; those of the book itself are found anew each cycle.
     """
 
     cycle_id: str
@@ -112,7 +113,7 @@ class CycleDecision:
 
 
 def opening_state(snapshot: Snapshot) -> CycleState:
-    """Give the state a session starts from: the last closes as marks, nothing targeted yet."""
+    """Give the state a session starts from: last closes as marks, no target, the night's vetoes."""
     start = datetime.combine(snapshot.asof, datetime.min.time(), tzinfo=UTC)
     return CycleState(
         cycle_id="opening",
@@ -124,6 +125,7 @@ def opening_state(snapshot: Snapshot) -> CycleState:
         marks=snapshot.last_close,
         previous={},
         traded_usd=np.zeros(len(snapshot.symbols)),
+        vetoes=snapshot.vetoes,
     )
 
 
@@ -165,9 +167,11 @@ def decide(
     instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
-    found = _find(snapshot, quotes, valued, state, config, solver)
+    told = replace(state, vetoes=(*state.vetoes, *book_vetoes(snapshot, valued, config)))
+    found = _find(snapshot, quotes, valued, told, config, solver)
     case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
-    decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
+    vetoes = (*told.vetoes, *tail_vetoes(snapshot, found.verdict.risk_before, config))
+    decisions = compose_decisions(symbol_cases(snapshot, valued, found, vetoes), case)
     tradable = {row.symbol for row in decisions if row.decision.is_tradable}
     decision = CycleDecision(
         snapshot_id=snapshot.snapshot_id,

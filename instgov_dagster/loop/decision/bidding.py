@@ -11,6 +11,7 @@ from instgov_dagster.beliefs.predictive import read_law, standard_law
 from instgov_dagster.capital.auction.assemble import AuctionTerms
 from instgov_dagster.capital.auction.bids import BidTable
 from instgov_dagster.capital.cvar import marginal_cvar
+from instgov_dagster.governance.veto import VetoIndex
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.bars import SymbolStatus
@@ -141,18 +142,20 @@ def assemble_bids(
     traded_usd
         Shape ``(N,)``: what the session traded of each symbol so far.
     vetoes
-        The vetoes that stand.
+        The vetoes that stand: one that bars increases only freezes what it touches, any other
+        takes its capital.
     """
     strategy_of, symbol_of = _places(snapshot, valued)
     f, at = snapshot.forecasts, (strategy_of, symbol_of)
     exists = np.isfinite(f.mu_adjusted[at]) & np.isfinite(f.sigma[at]) & (f.sigma[at] > 0.0)
+    touching = _touching(snapshot, strategy_of, symbol_of, vetoes)
     blocks = tuple(
-        _block_codes(snapshot, int(k), int(n), has_forecast=bool(ok), vetoes=vetoes)
-        for k, n, ok in zip(strategy_of, symbol_of, exists, strict=True)
+        _block_codes(snapshot, int(k), int(n), has_forecast=bool(ok), vetoes=standing)
+        for k, n, ok, standing in zip(strategy_of, symbol_of, exists, touching, strict=True)
     )
     freezes = tuple(
-        freeze_codes if valued.has_quote[n] else (*freeze_codes, ReasonCode.QUOTE_INVALID)
-        for n in symbol_of
+        _freeze_codes(freeze_codes, standing, has_quote=bool(valued.has_quote[n]))
+        for n, standing in zip(symbol_of, touching, strict=True)
     )
     terms = AuctionTerms(
         held=np.maximum(valued.weights[at], 0.0),
@@ -293,13 +296,35 @@ def _correlation(returns: Floats, weights: Floats, policy: Policy) -> Floats:
     return out
 
 
+def _touching(
+    snapshot: Snapshot,
+    strategy_of: NDArray[np.intp],
+    symbol_of: NDArray[np.intp],
+    vetoes: tuple[Veto, ...],
+) -> list[tuple[Veto, ...]]:
+    index = VetoIndex(vetoes)
+    places = zip(strategy_of.tolist(), symbol_of.tolist(), strict=True)
+    return [index.on(snapshot.strategies[k].strategy_id, snapshot.symbols[n]) for k, n in places]
+
+
+def _freeze_codes(
+    codes: tuple[ReasonCode, ...], vetoes: tuple[Veto, ...], *, has_quote: bool
+) -> tuple[ReasonCode, ...]:
+    if has_quote and not vetoes:
+        return codes
+    own = () if has_quote else (ReasonCode.QUOTE_INVALID,)
+    barred = (veto.reason_code for veto in vetoes if veto.bars_increases_only)
+    return tuple(dict.fromkeys((*codes, *own, *barred)))
+
+
 def _block_codes(
     snapshot: Snapshot, k: int, n: int, *, has_forecast: bool, vetoes: tuple[Veto, ...]
 ) -> tuple[ReasonCode, ...]:
     view = snapshot.strategies[k]
     codes: list[ReasonCode] = []
-    if any(veto.touches(view.strategy_id, snapshot.symbols[n]) for veto in vetoes):
-        codes.append(ReasonCode.VETO_STANDING)
+    taking = [veto.reason_code for veto in vetoes if not veto.bars_increases_only]
+    if taking:
+        codes += [ReasonCode.VETO_STANDING, *taking]
     if not snapshot.is_eligible[n]:
         codes.append(_STATUS_CODES.get(snapshot.status[n], ReasonCode.NO_VALID_PROVIDER))
     if not snapshot.has_route[n]:

@@ -33,7 +33,7 @@ def state_facts(state: CycleState, symbols: tuple[str, ...]) -> dict[str, Any]:
 
 
 def state_sha256(state: CycleState) -> str:
-    """Hash what is carried from cycle to cycle: marks, targets, what was traded, vetoes."""
+    """Hash what is carried from cycle to cycle: marks, targets, what was traded."""
     names = sorted(state.previous)
     return sha256_of(
         {
@@ -41,7 +41,6 @@ def state_sha256(state: CycleState) -> str:
             "traded_usd": array_sha256(state.traded_usd),
             "targets": names,
             "weights": array_sha256(np.array([state.previous[name] for name in names])),
-            "vetoes": state.vetoes,
         }
     )
 

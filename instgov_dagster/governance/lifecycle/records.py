@@ -139,7 +139,15 @@ def returns_of(
     start: date,
     policy: LifecyclePolicy,
 ) -> tuple[Vector, NDArray[np.bool_]]:
-    """Give a strategy's `unit_returns` since its start."""
+    """Give a strategy's `unit_returns` since its start.
+
+    Raises
+    ------
+    ValueError
+        If the record and the calendar differ in length, or the record is not measurable.
+    """
+    if dates.shape != record.pnl.shape:
+        raise ValueError(f"{record.strategy_id}: {record.pnl.size} sessions of {dates.size} dates")
     since = dates >= np.datetime64(start, "D")
     return unit_returns(
         record.pnl[since],
@@ -172,11 +180,9 @@ def measure_strategy(
     ValueError
         If the lengths differ, or the record is not measurable.
     """
-    if dates.shape != record.pnl.shape:
-        raise ValueError(f"{record.strategy_id}: {record.pnl.size} sessions of {dates.size} dates")
+    returns, is_deployed = returns_of(record, dates, start=start, policy=policy)
     since = dates >= np.datetime64(start, "D")
     pnl, days = record.pnl[since], dates[since]
-    returns, is_deployed = returns_of(record, dates, start=start, policy=policy)
     spread = trials_deviation(np.array(trials.ratios), returns.size)
     best = expected_best_sharpe(trials.count, spread)
     falls = drawdown_path(returns)

@@ -125,7 +125,8 @@ def _execution(
     since = days[0].item() if days.size else context.asof
     fills = tables["recorded_fills"].filter(pl.col("date") >= since)
     passive = tables["passive_orders"].filter(pl.col("date") >= since)
-    bars = tables["bars"].select("symbol", "date", "low", "high").unique(["symbol", "date"])
+    told = tables["bars"].filter(pl.col("date") >= since).group_by("symbol", "date")
+    bars = told.agg(pl.col("low").min(), pl.col("high").max())
     fills = fills.join(bars, on=["symbol", "date"], how="left", maintain_order="left")
     names = sorted(set(fills["symbol"].to_list()) | set(passive["symbol"].to_list()))
     out = []
@@ -133,9 +134,8 @@ def _execution(
         spent = spent_before(past, _EXECUTION, symbol=name)
         is_mine = (pl.col("symbol") == name) & (pl.col("date") >= spent)
         mine, orders = fills.filter(is_mine), passive.filter(is_mine)
-        newest = mine["date"].max()
         # A fill is held against its bar once, by the first night that knows the bar.
-        tested = mine.filter((pl.col("date") == newest) & pl.col("low").is_not_null())
+        tested = mine.filter((pl.col("date") == pl.col("date").max()) & pl.col("low").is_not_null())
         in_bar, _, _ = veto_too_perfect_execution(_sample(tested), policy)
         aggressive = _sample(mine.filter("is_aggressive").with_columns(low=None, high=None))
         _, mid, deviation = veto_too_perfect_execution(aggressive, policy)

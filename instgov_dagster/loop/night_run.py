@@ -63,12 +63,13 @@ __all__ = ["IngestReport", "NightRun", "PublishReport", "StepOutcome"]
 _MIB = 1024 * 1024
 # A night that reached its end opened its chain, read and wrote the whole store, and holds every
 # stamp: what an earlier night stopped on is over.
-_PROVED_BY_PUBLISHING = frozenset(
+PROVED_BY_PUBLISHING = frozenset(
     {
         ReasonCode.ANCHOR_MISMATCH,
         ReasonCode.CHAIN_BROKEN,
         ReasonCode.DISK_FULL,
         ReasonCode.PHASE_ORDER_VIOLATED,
+        ReasonCode.RECONCILIATION_UNRESOLVED,
         ReasonCode.RISK_NOT_FINITE,
         ReasonCode.SCHEMA_MISMATCH,
         ReasonCode.WAREHOUSE_CORRUPT,
@@ -357,7 +358,7 @@ class NightRun:
             require_stamps(stamps, Phase.LIVE_TRADING, asof, outputs)
             names = (*SNAPSHOT_TABLES, *_DECIDED)
             tables = {name: read_night(con, name, asof=asof) for name in names}
-        observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_PUBLISHING)
+        observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_PUBLISHING)
         folder = platform.home.published / "night"
         tables["phase_stamps"] = stamps_to_frame(stamps)
         snapshot_id = publish(

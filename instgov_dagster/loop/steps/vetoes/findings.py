@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from datetime import date, timedelta
+from typing import cast
 
 import numpy as np
 import polars as pl
@@ -160,7 +161,7 @@ def _wins(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list
     names = [spec.strategy_id for spec in context.policy.models.strategies]
     returns = tables["strategy_returns"]
     spent = max(spent_before(past, _WINS, strategy_id=name) for name in names)
-    first = returns["date"].min() if returns.height else context.asof
+    first = cast("date", returns["date"].min()) if returns.height else context.asof
     sessions = _sessions(max(first, spent), context.asof)
     columns = []
     for name in names:

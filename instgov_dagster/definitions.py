@@ -17,10 +17,10 @@ from instgov_dagster.defs.automation.sensors import (
 )
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
-from instgov_dagster.defs.governance import live, nightly
+from instgov_dagster.defs.governance import live, nightly, vetoes
 from instgov_dagster.defs.resources import PlatformResource
 
-_WINGS = (bars, beliefs, capital, capital_rules, nightly, live)
+_WINGS = (bars, beliefs, capital, capital_rules, nightly, vetoes, live)
 
 
 @dg.definitions

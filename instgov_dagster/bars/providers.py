@@ -267,6 +267,11 @@ def route(market: Market, asset_class: AssetClass | None, purpose: Purpose) -> R
     return Route(destination=NO_VALID_PROVIDER, reason_code=ReasonCode.SIM_ONLY)
 
 
+def history_providers(asset_class: AssetClass) -> tuple[str, ...]:
+    """Name who may be asked for a class's history, in the order of the separation (roadmap 1.4)."""
+    return _HISTORY_ROUTES[asset_class]
+
+
 def require_outside_live_loop(*, is_live_loop: bool, symbol: str, history_days: int) -> None:
     """Stop everything when history is asked for from inside the live loop (roadmap 0.1, 3.2).
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from instgov_dagster.cli.commands import audit, bench, inspect, operate, run
+from instgov_dagster.cli.commands import audit, bench, inspect, operate, run, veto
 
 app = typer.Typer(
     name="instgov",
@@ -21,3 +21,4 @@ app.command(name="resume")(operate.resume_command)
 app.command(name="rebuild")(operate.rebuild_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(bench.app, name="bench")
+app.add_typer(veto.app, name="veto")

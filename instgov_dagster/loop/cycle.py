@@ -29,6 +29,7 @@ from instgov_dagster.loop.decision.bidding import (
 )
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
+from instgov_dagster.loop.decision.conditions import book_vetoes, tail_vetoes
 from instgov_dagster.loop.decision.forecasting import Forecasts, forecast_now
 from instgov_dagster.loop.decision.gains import lead_strategies, order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot
@@ -67,7 +68,7 @@ class CycleState:
     traded_usd
         Shape ``(n_symbols,)``: what the session traded of each symbol so far.
     vetoes
-        Vetoes that stand.
+        Vetoes that stand, by the snapshot; those of the book itself are found anew each cycle.
     """
 
     cycle_id: str
@@ -114,7 +115,7 @@ class CycleDecision:
 
 
 def opening_state(snapshot: Snapshot) -> CycleState:
-    """Give the state a session starts from: the last closes as marks, nothing targeted yet."""
+    """Give the state a session starts from: last closes as marks, no target, the night's vetoes."""
     start = datetime.combine(snapshot.asof, datetime.min.time(), tzinfo=UTC)
     return CycleState(
         cycle_id="opening",
@@ -126,6 +127,7 @@ def opening_state(snapshot: Snapshot) -> CycleState:
         marks=snapshot.last_close,
         previous={},
         traded_usd=np.zeros(len(snapshot.symbols)),
+        vetoes=snapshot.vetoes,
     )
 
 
@@ -169,9 +171,11 @@ def decide(
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
     forecasts = forecast_now(snapshot.forecasts, snapshot.models, valued.marks, config.models)
     snapshot = replace(snapshot, forecasts=forecasts)
-    found = _find(snapshot, quotes, valued, state, config, solver)
+    told = replace(state, vetoes=(*state.vetoes, *book_vetoes(snapshot, valued, config)))
+    found = _find(snapshot, quotes, valued, told, config, solver)
     case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
-    decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
+    vetoes = (*told.vetoes, *tail_vetoes(snapshot, found.verdict.risk_before, config))
+    decisions = compose_decisions(symbol_cases(snapshot, valued, found, vetoes), case)
     tradable = {row.symbol for row in decisions if row.decision.is_tradable}
     decision = CycleDecision(
         snapshot_id=snapshot.snapshot_id,

@@ -8,7 +8,16 @@ import polars as pl
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.governance.stamps import require_stamps, stamp_phase
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES
-from instgov_dagster.loop.steps import bars, beliefs, capital, coverage, decision, proof, stress
+from instgov_dagster.loop.steps import (
+    bars,
+    beliefs,
+    capital,
+    coverage,
+    decision,
+    proof,
+    stress,
+    vetoes,
+)
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Cause, Phase, PhaseStamp
@@ -53,13 +62,25 @@ INPUT_TABLES = (
     "past_risk_forecasts",
     "previous_sigma_fits",
     "previous_model_trials",
+    "previous_vetoes",
+    "session_accounts",
+    "recorded_fills",
+    "passive_orders",
     "strategy_returns",
+    "veto_clears",
     "portfolio",
     "system_state",
 )
 
 #: The inputs frozen with the night's ingestion: its stamp covers them.
-STAMPED_INPUTS = ("bars", "stress_bars", "strategy_returns", "portfolio", "system_state")
+STAMPED_INPUTS = (
+    "bars",
+    "stress_bars",
+    "strategy_returns",
+    "veto_clears",
+    "portfolio",
+    "system_state",
+)
 
 _WALKED = ("price_history", "data_governance", "sigma_fits", "previous_sigma_fits")
 _DECIDING = (*SNAPSHOT_TABLES, "portfolio", "system_state")
@@ -136,7 +157,15 @@ STEPS: tuple[NightStep, ...] = (
     ),
     NightStep(
         name="strategy_lifecycle_log",
-        needs=("previous_lifecycle", "strategy_returns", "model_decay_metrics", "cvar_coverage"),
+        needs=(
+            "previous_lifecycle",
+            "previous_vetoes",
+            "previous_model_trials",
+            "strategy_returns",
+            "session_accounts",
+            "model_decay_metrics",
+            "cvar_coverage",
+        ),
         phase=Phase.CAPITAL_COMPETITION,
         run=capital.advance_lifecycle,
         find_causes=capital.lifecycle_causes,
@@ -160,6 +189,30 @@ STEPS: tuple[NightStep, ...] = (
         needs=("portfolio", "stress_scenarios", "market_impact"),
         phase=Phase.CAPITAL_COMPETITION,
         run=coverage.forecast_risk,
+    ),
+    NightStep(
+        name="veto_findings",
+        needs=(
+            *(name for name in _DECIDING if name != "vetoes"),
+            *_WALKED[:1],
+            *_WALKED[2:],
+            "bars",
+            "data_quality",
+            "history_coverage",
+            "previous_vetoes",
+            "session_accounts",
+            "recorded_fills",
+            "passive_orders",
+            "strategy_returns",
+        ),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=vetoes.find_vetoes,
+    ),
+    NightStep(
+        name="vetoes",
+        needs=("veto_findings", "previous_vetoes", "veto_clears"),
+        phase=Phase.CAPITAL_COMPETITION,
+        run=vetoes.settle,
     ),
     NightStep(
         name="auction_bids",

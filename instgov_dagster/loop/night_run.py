@@ -13,12 +13,12 @@ from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, s
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
 from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
-from instgov_dagster.adapters.store.bar_store import append_bars
+from instgov_dagster.adapters.store.bar_store import append_bars, persist_classes
 from instgov_dagster.adapters.store.night_store import (
     is_written,
-    read_latest_before,
+    last_day_of_evidence,
+    read_input,
     read_night,
-    read_nights_before,
     write_night,
     written_sha256,
 )
@@ -27,12 +27,11 @@ from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import require_ingestion_open
 from instgov_dagster.governance.audit import sha256_of
-from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
 from instgov_dagster.governance.state import cause_of
 from instgov_dagster.loop.decision.snapshot import LIVE_TABLES
 from instgov_dagster.loop.live.frames import NIGHT_KIND
-from instgov_dagster.loop.live.recovery import night_inputs
+from instgov_dagster.loop.live.recovery import night_evidence, night_inputs
 from instgov_dagster.loop.night import (
     FOUND_BY_STEPS,
     PHASE_TABLES,
@@ -64,12 +63,13 @@ __all__ = ["IngestReport", "NightRun", "PublishReport", "StepOutcome"]
 _MIB = 1024 * 1024
 # A night that reached its end opened its chain, read and wrote the whole store, and holds every
 # stamp: what an earlier night stopped on is over.
-_PROVED_BY_PUBLISHING = frozenset(
+PROVED_BY_PUBLISHING = frozenset(
     {
         ReasonCode.ANCHOR_MISMATCH,
         ReasonCode.CHAIN_BROKEN,
         ReasonCode.DISK_FULL,
         ReasonCode.PHASE_ORDER_VIOLATED,
+        ReasonCode.RECONCILIATION_UNRESOLVED,
         ReasonCode.RISK_NOT_FINITE,
         ReasonCode.SCHEMA_MISMATCH,
         ReasonCode.WAREHOUSE_CORRUPT,
@@ -80,10 +80,9 @@ _FROZEN = {
     "portfolio": "night_portfolio",
     "strategy_returns": "night_strategy_returns",
     "system_state": "night_system_state",
+    "veto_clears": "night_veto_clears",
 }
 _OF_BARS = ("bars", "stress_bars")
-# What a night reads of all nights before it.
-_REMEMBERED = {"previous_sigma_fits": "sigma_fits", "previous_model_trials": "model_trials"}
 _DECIDED = ("governance_decisions", "capital_allocations")
 
 
@@ -164,12 +163,14 @@ class NightRun:
         fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
+            known = last_day_of_evidence(con, before=context.asof)
         earlier = fetch_earlier(
             platform.source, fetched, held, asof=context.asof, policy=policy.history
         )
         staged = self._stage(fetched)
         before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
+        frozen |= night_evidence(platform, after=known, before=context.asof)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
@@ -185,10 +186,11 @@ class NightRun:
                 for delivery in (before, staged)
                 if delivery is not None
             ]
-            self._persist_classes(con, fetched)
+            classes = found_classes(platform.universe)
+            persist_classes(con, classes, fetched.first_dates, run_id=self._run_id)
             for name, frame in frozen.items():
                 write_night(
-                    con, _FROZEN[name], frame, asof=context.asof, run_id=self._run_id,
+                    con, _FROZEN.get(name, name), frame, asof=context.asof, run_id=self._run_id,
                     recorded_at=recorded_at,
                 )  # fmt: skip
             bars = self._bars(con, "bars")
@@ -214,17 +216,6 @@ class NightRun:
             policy=self._platform.policy.history,
             purpose=purpose,
         )
-
-    def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
-        # Said once a symbol and never overwritten: a later disagreement is governance's finding.
-        known = {row[0] for row in con.execute("SELECT symbol FROM symbol_classes").fetchall()}
-        rows = [
-            (symbol, word, is_reference, fetched.first_dates[symbol], self._run_id)
-            for symbol, word, is_reference in found_classes(self._platform.universe).iter_rows()
-            if symbol not in known and symbol in fetched.first_dates
-        ]
-        if rows:
-            con.executemany("INSERT INTO symbol_classes VALUES (?, ?, ?, ?, ?)", rows)
 
     def _bars(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
         window = history_window if name == "bars" else stress_window
@@ -330,15 +321,8 @@ class NightRun:
                 return self._bars(con, name)
             case "symbol_classes":
                 return con.sql("SELECT * FROM symbol_classes").pl()
-            case "previous_lifecycle":
-                found = read_latest_before(con, "strategy_lifecycle_log", before=asof)
-                return pl.DataFrame(schema=LIFECYCLE_SCHEMA) if found is None else found
-            case "past_risk_forecasts":
-                return read_nights_before(con, "risk_forecasts", before=asof)
-            case _ if name in _REMEMBERED:
-                return read_nights_before(con, _REMEMBERED[name], before=asof).drop("asof")
             case _:
-                return read_night(con, _FROZEN.get(name, name), asof=asof)
+                return read_input(con, _FROZEN.get(name, name), asof=asof)
 
     def _made(
         self, con: duckdb.DuckDBPyConnection, read: Mapping[str, pl.DataFrame] | None = None
@@ -374,7 +358,7 @@ class NightRun:
             require_stamps(stamps, Phase.LIVE_TRADING, asof, outputs)
             names = (*LIVE_TABLES, *_DECIDED)
             tables = {name: read_night(con, name, asof=asof) for name in names}
-        observe(platform.home, self._chain, self._log, (), domain=_PROVED_BY_PUBLISHING)
+        observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_PUBLISHING)
         folder = platform.home.published / "night"
         tables["phase_stamps"] = stamps_to_frame(stamps)
         snapshot_id = publish(

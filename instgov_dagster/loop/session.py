@@ -166,9 +166,10 @@ class Session:
             platform, told, self._router, self._append, self._snapshot, may_cancel=may_cancel
         )
         self._tally.recovered, self._tally.invariants = handed.recovered, handed.invariants
+        trail = last_trail(platform, self._asof)
+        restored = trail.restore(self._snapshot)
         # Everything above held: conditions an earlier session stopped on are over.
         observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_OPENING)
-        trail = last_trail(platform, self._asof)
         self._span = replace(self._span, first_cycle=trail.cycles)
         self._clock.sleep_until(self._span.instant(trail.cycles))
         self._stream = open_quotes(platform, self._snapshot, self._span)
@@ -177,7 +178,7 @@ class Session:
             platform.policy,
             session_id=f"live-{self._asof.isoformat()}-{self._chain.sequence + 1:08d}",
             book=handed.book,
-            state=trail.restore(self._snapshot),
+            state=restored,
             ledger=SessionLedger(
                 self._snapshot,
                 opening=last_values(platform),

@@ -7,6 +7,7 @@ from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.projector import live_store
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.platform import open_platform
+from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemStateName
 from instgov_dagster_tests.cli.processes import copy_tree, instgov, told
 from instgov_dagster_tests.loop.homes import settings_of, write_config
@@ -86,3 +87,14 @@ def test_rebuild_without_a_journal_ends_with_two_and_nothing_written(tmp_path: P
     assert done.returncode == 2
     assert done.stderr == f"instgov: --home must hold a journal, was {tmp_path / 'data'}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resume_is_refused_while_a_chain_does_not_verify(tmp_path: Path) -> None:
+    home = Home(tmp_path / "data")
+    act(home, None, operator="risk officer", reason="drill", is_halt=True)
+    (segment,) = home.journal_dir.glob("operator/*.igj")
+    body = bytearray(segment.read_bytes())
+    body[-1] ^= 1
+    segment.write_bytes(bytes(body))
+    with pytest.raises(SystemHalt, match="CHAIN_BROKEN"):
+        act(home, None, operator="risk officer", reason="over", is_halt=False)

@@ -43,7 +43,16 @@ PARENTS = {
         "strategy_lifecycle",
         "stress_scenarios",
         "market_impact",
+        "vetoes",
     },
+    "veto_findings": {
+        "regime_beliefs",
+        "model_decay_metrics",
+        "strategy_lifecycle",
+        "stress_scenarios",
+        "market_impact",
+    },
+    "vetoes": {"veto_findings"},
     "auction_certificate": {"auction_bids"},
     "capital_allocations": {"auction_certificate"},
     "risk_verdicts": {"capital_allocations"},
@@ -73,7 +82,7 @@ GROUPS = {
     ],
     "governance": [
         "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
-        "published_snapshot", "reconciliation", "strategy_lifecycle",
+        "published_snapshot", "reconciliation", "strategy_lifecycle", "veto_findings", "vetoes",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -96,6 +105,8 @@ BLOCKING = {
     "model_decay_metrics": {"decay_is_bounded", "every_model_has_an_age"},
     "cvar_coverage": {"cvar_coverage_e_process"},
     "strategy_lifecycle": {"capital_is_within_its_stage"},
+    "veto_findings": {"every_veto_rule_is_judged"},
+    "vetoes": {"every_fired_rule_is_a_standing_veto", "no_veto_outlives_its_term"},
     "stress_scenarios": {"enough_scenarios"},
     "market_impact": {"impact_is_estimated"},
     "auction_bids": {"bids_are_finite"},
@@ -130,6 +141,7 @@ WARNING = {
         "no_score_is_too_good",
     },
     "stress_scenarios": {"stress_set_is_present"},
+    "veto_findings": {"no_veto_rule_fired"},
     "cvar_coverage": {
         "cvar_coverage_acerbi_szekely", "cvar_coverage_christoffersen", "cvar_coverage_kupiec",
     },

@@ -139,7 +139,7 @@ def test_a_veto_keeps_capital_from_its_strategy_and_symbol(
     won = run(night_platform, snapshot).orders[0]
     vetoes = tuple(
         Veto(
-            strategy_id=view.strategy_id, symbol=won.symbol, raised_on=ASOF, n=25,
+            strategy_id=view.strategy_id, symbol=won.symbol, raised_on=ASOF, n=25, trigger="level",
             reason_code=ReasonCode.VETO_UNEXPLAINED_PROFITS, statistic=9.0, threshold=2.0,
         )
         for view in snapshot.strategies

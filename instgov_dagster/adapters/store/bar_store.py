@@ -1,8 +1,8 @@
 """Bars as received, bitemporal: append what differs, read what was known; no judgement here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 import polars as pl
@@ -143,6 +143,32 @@ def append_bars(
         withdrawn=withdrawn,
         unchanged=frame.height - added - restated,
     )
+
+
+def persist_classes(
+    con: duckdb.DuckDBPyConnection,
+    classes: pl.DataFrame,
+    first_dates: Mapping[str, date],
+    *,
+    run_id: str,
+) -> None:
+    """Say the class of each symbol that has bars, once: a later disagreement is governance's.
+
+    Parameters
+    ----------
+    classes
+        Rows of symbol, class and whether it is a reference.
+    first_dates
+        First bar by symbol; a symbol without one is not said yet.
+    """
+    known = {row[0] for row in con.execute("SELECT symbol FROM symbol_classes").fetchall()}
+    rows = [
+        (symbol, word, is_reference, first_dates[symbol], run_id)
+        for symbol, word, is_reference in classes.iter_rows()
+        if symbol not in known and symbol in first_dates
+    ]
+    if rows:
+        con.executemany("INSERT INTO symbol_classes VALUES (?, ?, ?, ?, ?)", rows)
 
 
 def _require_columns(frame: pl.DataFrame) -> None:

@@ -2,18 +2,32 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import cast
+from typing import Final, cast
 
 import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.governance.audit import frame_sha256
+from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
+from instgov_dagster.governance.veto import VETO_SCHEMA
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 #: Kept for one night only: the next one replaces it as a whole.
 REPLACED_TABLES = frozenset({"price_history"})
+#: Inputs of a night that are tables of earlier ones: all of them, and the last one's.
+PAST_FORECASTS: Final = "past_risk_forecasts"  # with the night each was made in
+REMEMBERED: Final = {
+    "previous_sigma_fits": "sigma_fits",
+    "previous_model_trials": "model_trials",
+}
+LATEST: Final = {
+    "previous_lifecycle": ("strategy_lifecycle_log", LIFECYCLE_SCHEMA),
+    "previous_vetoes": ("vetoes", VETO_SCHEMA),
+}
+#: What sessions left: each night adds the days that no night before it has read.
+EVIDENCE: Final = ("session_accounts", "recorded_fills", "passive_orders")
 _STAMPED = ("asof", "run_id", "recorded_at")
 
 
@@ -146,6 +160,40 @@ def read_nights_before(con: duckdb.DuckDBPyConnection, table: str, *, before: da
         [table, before],
     ).to_arrow_table()
     return cast("pl.DataFrame", pl.from_arrow(found))
+
+
+def read_input(con: duckdb.DuckDBPyConnection, name: str, *, asof: date) -> pl.DataFrame:
+    """Read what a step of a night is given by name: its own night's table, or what was before.
+
+    Parameters
+    ----------
+    name
+        A table of the night; one of `REMEMBERED`, all that earlier nights wrote of a table;
+        one of `LATEST`, what the last of them wrote; one of `EVIDENCE`, all up to and with tonight.
+
+    Raises
+    ------
+    SystemHalt
+        ``PHASE_ORDER_VIOLATED`` where tonight's table was never written, or was replaced.
+    """
+    if name == PAST_FORECASTS:
+        return read_nights_before(con, "risk_forecasts", before=asof)
+    if name in REMEMBERED:
+        return read_nights_before(con, REMEMBERED[name], before=asof).drop("asof")
+    if name in LATEST:
+        table, schema = LATEST[name]
+        found = read_latest_before(con, table, before=asof)
+        return pl.DataFrame(schema=schema) if found is None else found
+    if name in EVIDENCE:
+        earlier = read_nights_before(con, name, before=asof).drop("asof")
+        return pl.concat([earlier, read_night(con, name, asof=asof)])
+    return read_night(con, name, asof=asof)
+
+
+def last_day_of_evidence(con: duckdb.DuckDBPyConnection, *, before: date) -> date | None:
+    """Give the last day whose sessions the nights before a date have read; None for no day."""
+    days = read_nights_before(con, EVIDENCE[0], before=before)["date"]
+    return cast("date | None", days.max())
 
 
 def is_written(con: duckdb.DuckDBPyConnection, table: str, *, asof: date) -> bool:

@@ -23,6 +23,8 @@ NIGHT_ASSETS = (
     "stress_scenarios",
     "market_impact",
     "risk_forecasts",
+    "veto_findings",
+    "vetoes",
     "auction_bids",
     "auction_certificate",
     "capital_allocations",

@@ -80,6 +80,7 @@ def market_impact(
         "strategy_lifecycle",
         "stress_scenarios",
         "market_impact",
+        "vetoes",
     ],
 )
 def auction_bids(

@@ -10,11 +10,20 @@ from instgov_dagster.governance.lifecycle.evaluation import (
 from instgov_dagster.governance.lifecycle.metrics import (
     deflated_sharpe,
     expected_best_sharpe,
+    minimum_track_record,
     probabilistic_sharpe,
+    sharpe_odds,
     sharpe_ratio,
+    track_record_needed,
+    trials_deviation,
     unit_returns,
 )
-from instgov_dagster.governance.lifecycle.records import Measured, StrategyRecord, measure_strategy
+from instgov_dagster.governance.lifecycle.records import (
+    Measured,
+    StrategyRecord,
+    Trials,
+    measure_strategy,
+)
 from instgov_dagster.governance.lifecycle.rows import (
     LIFECYCLE_SCHEMA,
     lifecycle_from_frame,
@@ -28,6 +37,7 @@ __all__ = [
     "Measured",
     "StrategyRecord",
     "Transition",
+    "Trials",
     "capital_decay",
     "deflated_sharpe",
     "evaluate_lifecycle",
@@ -38,7 +48,11 @@ __all__ = [
     "lifecycle_from_frame",
     "lifecycle_to_frame",
     "measure_strategy",
+    "minimum_track_record",
     "probabilistic_sharpe",
+    "sharpe_odds",
     "sharpe_ratio",
+    "track_record_needed",
+    "trials_deviation",
     "unit_returns",
 ]

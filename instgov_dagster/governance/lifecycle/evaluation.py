@@ -1,7 +1,7 @@
 """The nightly evaluation of all strategies: proof, decay of capital, looks, mass drawdown."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TypeVar
@@ -9,11 +9,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.governance.lifecycle.metrics import Vector
+from instgov_dagster.governance.lifecycle.metrics import sharpe_ratio
 from instgov_dagster.governance.lifecycle.records import (
     Measured,
     StrategyRecord,
+    Trials,
     measure_strategy,
+    returns_of,
 )
 from instgov_dagster.governance.lifecycle.transitions import Transition, judge_stage
 from instgov_dagster.governance.state import cause_of
@@ -70,7 +72,9 @@ def fresh_state(strategy_id: str, asof: date, policy: LifecyclePolicy) -> Strate
         deployed_sessions=0,
         looked_at_session=0,
         psr=None,
+        psr_min_sessions=None,
         dsr=None,
+        dsr_min_sessions=None,
         reason_codes=(ReasonCode.STRATEGY_INCUBATING,),
     )
 
@@ -103,7 +107,7 @@ def _measure(
     before: StrategyLifecycleState,
     record: StrategyRecord | None,
     dates: NDArray[np.datetime64],
-    trial_sharpes: Vector,
+    trials: Trials,
     policy: LifecyclePolicy,
 ) -> _Night:
     sessions = int((dates >= np.datetime64(before.start_date, "D")).sum())
@@ -111,9 +115,27 @@ def _measure(
     if record is None or not record.is_measurable(policy.least_gross):
         return _Night(before, record, None, sessions)
     measured = measure_strategy(
-        record, dates, start=before.start_date, trial_sharpes=trial_sharpes, policy=policy
+        record, dates, start=before.start_date, trials=trials, policy=policy
     )
     return _Night(before, record, measured, sessions)
+
+
+def _ratios(
+    known: Mapping[str, StrategyLifecycleState],
+    records: Iterable[StrategyRecord],
+    dates: NDArray[np.datetime64],
+    asof: date,
+    policy: LifecyclePolicy,
+) -> tuple[float, ...]:
+    # The Sharpe ratio of every strategy that has one: how far apart trials come out.
+    found = []
+    for record in records:
+        if not record.is_measurable(policy.least_gross):
+            continue
+        start = known[record.strategy_id].start_date if record.strategy_id in known else asof
+        returns, _ = returns_of(record, dates, start=start, policy=policy)
+        found.append(sharpe_ratio(returns))
+    return tuple(ratio for ratio in found if ratio is not None)
 
 
 def _decayed(night: _Night, since_proof: int, policy: LifecyclePolicy) -> StrategyLifecycleState:
@@ -186,7 +208,9 @@ def _settle(
         deployed_sessions=measured.deployed,
         looked_at_session=night.sessions if is_look else before.looked_at_session,
         psr=measured.psr,
+        psr_min_sessions=measured.psr_min_sessions,
         dsr=measured.dsr,
+        dsr_min_sessions=measured.dsr_min_sessions,
         reason_codes=tuple(
             dict.fromkeys((_STAGE_CODES[stage], *moved.reason_codes, *review, *decay))
         ),
@@ -243,7 +267,7 @@ def evaluate_lifecycle(
     *,
     asof: date,
     sessions: NDArray[np.datetime64],
-    trial_sharpes: Vector,
+    n_trials: int,
     hurdle: float,
     policy: LifecyclePolicy,
 ) -> LifecycleReport:
@@ -257,8 +281,8 @@ def evaluate_lifecycle(
         What the strategies did until yesterday; a strategy without one proves nothing tonight.
     sessions
         Shape ``(n_sessions,)``, ascending dates: the calendar of the records; all before ``asof``.
-    trial_sharpes
-        Per-session Sharpe ratios of every variant ever tried, for the deflated Sharpe ratio.
+    n_trials
+        Every variant ever tried, the ledger's count: the deflated Sharpe ratio stands on it.
     hurdle
         Lambda of the auction: the return per unit of CVaR that capital must earn.
 
@@ -277,12 +301,14 @@ def evaluate_lifecycle(
     _require_calendar(dates, asof)
     known = _by_name(previous, lambda state: state.strategy_id)
     brought = _by_name(records, lambda record: record.strategy_id)
+    ratios = _ratios(known, brought.values(), dates, asof, policy)
+    trials = Trials(count=n_trials, ratios=ratios)
     nights = [
         _measure(
             known.get(name) or fresh_state(name, asof, policy),
             brought.get(name),
             dates,
-            trial_sharpes,
+            trials,
             policy,
         )
         for name in sorted({*known, *brought})

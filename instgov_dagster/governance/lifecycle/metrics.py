@@ -82,16 +82,25 @@ def probabilistic_sharpe(returns: Vector, benchmark: float = 0.0) -> float | Non
     Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2):
     skewness and kurtosis (3 for a normal law) correct the standard error.
     """
+    moments = sharpe_moments(returns)
+    if moments is None or returns.size < 3:
+        return None
+    ratio, skewness, kurtosis = moments
+    return sharpe_odds(
+        ratio, n=returns.size, skewness=skewness, kurtosis=kurtosis, benchmark=benchmark
+    )
+
+
+def sharpe_moments(returns: Vector) -> tuple[float, float, float] | None:
+    """Give Sharpe ratio, skewness and kurtosis per session; None where there is no ratio."""
     ratio, scaled = sharpe_ratio(returns), _scaled(returns)
-    if ratio is None or scaled is None or returns.size < 3:
+    if ratio is None or scaled is None:
         return None
     centred = scaled - scaled.mean()
     variance = float((centred**2).mean())
     skewness = float((centred**3).mean()) / variance**1.5
     kurtosis = float((centred**4).mean()) / variance**2
-    return sharpe_odds(
-        ratio, n=returns.size, skewness=skewness, kurtosis=kurtosis, benchmark=benchmark
-    )
+    return ratio, skewness, kurtosis
 
 
 def sharpe_odds(
@@ -104,6 +113,44 @@ def sharpe_odds(
     if n < 3 or not spread > 0.0:
         return None
     return float(ndtr((ratio - benchmark) * math.sqrt(n - 1) / math.sqrt(spread)))
+
+
+def track_record_needed(
+    ratio: float, *, skewness: float, kurtosis: float, benchmark: float, confidence: float
+) -> float | None:
+    """Give how many sessions a Sharpe ratio must be seen for to exceed its benchmark so surely.
+
+    MinTRL = 1 + (1 - skewness SR + (kurtosis - 1) / 4 SR^2) (z / (SR - benchmark))^2, the number
+    of sessions from which the probabilistic Sharpe ratio reaches ``confidence``.
+
+    Returns
+    -------
+    None where no length suffices: the ratio does not exceed its benchmark.
+
+    Notes
+    -----
+    Bailey and Lopez de Prado (2012), The Sharpe Ratio Efficient Frontier, Journal of Risk 15(2),
+    the minimum track record length.
+    """
+    from scipy.special import ndtri  # scipy is slow to import
+
+    spread = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    if not (ratio > benchmark and spread > 0.0):
+        return None
+    return 1.0 + spread * (float(ndtri(confidence)) / (ratio - benchmark)) ** 2
+
+
+def minimum_track_record(
+    returns: Vector, *, confidence: float, benchmark: float = 0.0
+) -> float | None:
+    """Give `track_record_needed` by the returns' own moments; None where it cannot be measured."""
+    moments = sharpe_moments(returns)
+    if moments is None:
+        return None
+    ratio, skewness, kurtosis = moments
+    return track_record_needed(
+        ratio, skewness=skewness, kurtosis=kurtosis, benchmark=benchmark, confidence=confidence
+    )
 
 
 def expected_best_sharpe(n_trials: int, deviation: float) -> float:
@@ -123,23 +170,42 @@ def expected_best_sharpe(n_trials: int, deviation: float) -> float:
     return deviation * ((1.0 - _EULER_GAMMA) * first + _EULER_GAMMA * second)
 
 
-def deflated_sharpe(returns: Vector, trial_sharpes: Vector) -> float | None:
+def trials_deviation(ratios: Vector, n_sessions: int) -> float:
+    """Give the spread of the trials' Sharpe ratios that a deflated one is held against.
+
+    The larger of two: the spread seen between the strategies measured, and the spread that
+    worthless trials of the same length show by chance alone, 1 / sqrt(n - 1). Trials that never
+    traded have no ratio of their own; a handful of strategies that happen to agree must not make
+    the hurdle low.
+
+    Parameters
+    ----------
+    ratios
+        Shape ``(n_measured,)``: per-session Sharpe ratios of the strategies measured.
+    n_sessions
+        Sessions of the strategy judged.
+    """
+    seen = float(ratios.std(ddof=1)) if ratios.size > 1 else 0.0
+    return max(seen, 1.0 / math.sqrt(max(n_sessions - 1, 1)))
+
+
+def deflated_sharpe(returns: Vector, n_trials: int, deviation: float) -> float | None:
     """Give the chance that a strategy's Sharpe ratio is real, given every trial made.
 
     Parameters
     ----------
-    trial_sharpes
-        Shape ``(n_trials,)``: the per-session Sharpe ratio of every variant ever tried.
+    n_trials
+        Every variant ever tried, the ledger's count.
+    deviation
+        Of the trials' per-session Sharpe ratios; see `trials_deviation`.
 
     Returns
     -------
-    None where it cannot be measured: no trial, or a trial that is not finite.
+    None where it cannot be measured: no trial was counted, or the deviation is not finite.
     """
-    if not trial_sharpes.size or not np.isfinite(trial_sharpes).all():
+    if n_trials < 1 or not math.isfinite(deviation):
         return None
-    n = int(trial_sharpes.size)
-    deviation = float(trial_sharpes.std(ddof=1)) if n > 1 else 0.0
-    return probabilistic_sharpe(returns, expected_best_sharpe(n, deviation))
+    return probabilistic_sharpe(returns, expected_best_sharpe(n_trials, deviation))
 
 
 def drawdown_path(returns: Vector) -> Vector:

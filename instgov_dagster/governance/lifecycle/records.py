@@ -11,11 +11,14 @@ from instgov_dagster.governance.lifecycle.metrics import (
     Vector,
     deflated_sharpe,
     drawdown_path,
+    expected_best_sharpe,
+    minimum_track_record,
     positive_blocks,
     probabilistic_sharpe,
     profit_factor,
     return_per_cvar,
     sharpe_ratio,
+    trials_deviation,
     unit_returns,
 )
 from instgov_dagster.vocabulary.governance import LifecyclePolicy, Veto
@@ -82,6 +85,9 @@ class Measured:
     ----------
     sessions, deployed
         Sessions since the start, and how many of them had capital at work.
+    psr_min_sessions, dsr_min_sessions
+        The minimum track record: deployed sessions after which these very moments would carry the
+        figure over the promotion's threshold; None where none would.
     first_breach_ago
         Sessions since the drawdown first passed the limit that ends a strategy; None if never.
     vetoes
@@ -96,7 +102,9 @@ class Measured:
     profit_factor: float | None
     last_profit_date: date | None
     psr: float | None
+    psr_min_sessions: float | None
     dsr: float | None
+    dsr_min_sessions: float | None
     positive_blocks: int
     return_per_cvar: float
     trailing_pnl: float
@@ -104,12 +112,58 @@ class Measured:
     vetoes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trials:
+    """What was tried beside a strategy: how often, and the ratios of those that were measured.
+
+    Attributes
+    ----------
+    count
+        Every variant ever tried, the ledger's count.
+    ratios
+        Per-session Sharpe ratios of the strategies measured.
+    """
+
+    count: int
+    ratios: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.count < 0 or not all(map(math.isfinite, self.ratios)):
+            raise ValueError(f"trials must be counted and measured, was {self}")
+
+
+def returns_of(
+    record: StrategyRecord,
+    dates: NDArray[np.datetime64],
+    *,
+    start: date,
+    policy: LifecyclePolicy,
+) -> tuple[Vector, NDArray[np.bool_]]:
+    """Give a strategy's `unit_returns` since its start.
+
+    Raises
+    ------
+    ValueError
+        If the record and the calendar differ in length, or the record is not measurable.
+    """
+    if dates.shape != record.pnl.shape:
+        raise ValueError(f"{record.strategy_id}: {record.pnl.size} sessions of {dates.size} dates")
+    since = dates >= np.datetime64(start, "D")
+    return unit_returns(
+        record.pnl[since],
+        record.gross[since],
+        record.volatility_annual[since],
+        target=policy.target_volatility_annual,
+        least_gross=policy.least_gross,
+    )
+
+
 def measure_strategy(
     record: StrategyRecord,
     dates: NDArray[np.datetime64],
     *,
     start: date,
-    trial_sharpes: Vector,
+    trials: Trials,
     policy: LifecyclePolicy,
 ) -> Measured:
     """Measure a strategy on its sessions since ``start``.
@@ -118,23 +172,19 @@ def measure_strategy(
     ----------
     dates
         Shape ``(n_sessions,)``, ascending: the calendar of the record's arrays.
+    trials
+        What the deflated ratio is held against.
 
     Raises
     ------
     ValueError
         If the lengths differ, or the record is not measurable.
     """
-    if dates.shape != record.pnl.shape:
-        raise ValueError(f"{record.strategy_id}: {record.pnl.size} sessions of {dates.size} dates")
+    returns, is_deployed = returns_of(record, dates, start=start, policy=policy)
     since = dates >= np.datetime64(start, "D")
     pnl, days = record.pnl[since], dates[since]
-    returns, is_deployed = unit_returns(
-        pnl,
-        record.gross[since],
-        record.volatility_annual[since],
-        target=policy.target_volatility_annual,
-        least_gross=policy.least_gross,
-    )
+    spread = trials_deviation(np.array(trials.ratios), returns.size)
+    best = expected_best_sharpe(trials.count, spread)
     falls = drawdown_path(returns)
     breaches = np.flatnonzero(is_deployed)[falls > policy.decommission.drawdown]
     rolling = sharpe_ratio(returns[-policy.proof_sessions :])
@@ -149,7 +199,13 @@ def measure_strategy(
         profit_factor=profit_factor(returns),
         last_profit_date=days[gains[-1]].item() if gains.size else None,
         psr=probabilistic_sharpe(returns),
-        dsr=deflated_sharpe(returns, trial_sharpes),
+        psr_min_sessions=minimum_track_record(returns, confidence=promotion.scaling_psr),
+        dsr=deflated_sharpe(returns, trials.count, spread),
+        dsr_min_sessions=minimum_track_record(
+            returns, confidence=promotion.harvesting_dsr, benchmark=best
+        )
+        if trials.count
+        else None,
         positive_blocks=positive_blocks(
             returns, blocks=promotion.scaling_blocks, length=policy.look_sessions
         ),

@@ -1,5 +1,12 @@
 """The state of the system: the fold over causes, and over the events of the three chains."""
 
+from instgov_dagster.governance.state.causes import (
+    CAUSES,
+    PROVED_BY_RESUMING,
+    CauseRow,
+    Ending,
+    causes_markdown,
+)
 from instgov_dagster.governance.state.events import (
     OCCURRENCES,
     conditions_standing,
@@ -18,9 +25,14 @@ from instgov_dagster.governance.state.fold import (
 )
 
 __all__ = [
+    "CAUSES",
     "OCCURRENCES",
+    "PROVED_BY_RESUMING",
+    "CauseRow",
+    "Ending",
     "cause_of",
     "cause_order",
+    "causes_markdown",
     "conditions_standing",
     "fold_events",
     "fold_state",

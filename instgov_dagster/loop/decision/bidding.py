@@ -14,6 +14,7 @@ from instgov_dagster.beliefs.predictive import read_law, standard_law
 from instgov_dagster.capital.auction.assemble import AuctionTerms
 from instgov_dagster.capital.auction.bids import BidTable
 from instgov_dagster.capital.cvar import marginal_cvar
+from instgov_dagster.governance.veto import VetoIndex
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import StrategyGrant
@@ -153,16 +154,17 @@ def assemble_bids(
     traded_usd
         Shape ``(N,)``: what the session traded of each symbol so far.
     vetoes
-        The vetoes that stand.
+        The vetoes that stand: one that bars increases only freezes what it touches, any other
+        takes its capital.
     """
     strategy_of, symbol_of = _places(snapshot, valued)
     f, at = snapshot.forecasts, (strategy_of, symbol_of)
     exists = np.isfinite(f.mu_adjusted[at]) & np.isfinite(f.sigma[at]) & (f.sigma[at] > 0.0)
-    blocks = _veto_codes(snapshot, snapshot.blocks.of(*at, exists), at, vetoes)
-    unquoted = (*freeze_codes, ReasonCode.QUOTE_INVALID)
+    touching = _touching(snapshot, at, vetoes)
+    blocks = _with_vetoes(snapshot.blocks.of(*at, exists), touching)
     freezes = tuple(
-        freeze_codes if is_quoted else unquoted
-        for is_quoted in valued.has_quote[symbol_of].tolist()
+        _freeze_codes(freeze_codes, standing, has_quote=is_quoted)
+        for standing, is_quoted in zip(touching, valued.has_quote[symbol_of].tolist(), strict=True)
     )
     book = _book_view(snapshot, valued, policy)
     terms = AuctionTerms(
@@ -296,18 +298,39 @@ def _correlation(returns: Floats, weights: Floats, policy: Policy) -> Floats:
     return out
 
 
-def _veto_codes(
-    snapshot: Snapshot, blocks: list[tuple[ReasonCode, ...]], bids: _Pairs, vetoes: tuple[Veto, ...]
-) -> tuple[tuple[ReasonCode, ...], ...]:
-    # A veto that stands comes first; on most days there is none and nothing is looked at.
+def _touching(
+    snapshot: Snapshot, bids: _Pairs, vetoes: tuple[Veto, ...]
+) -> tuple[tuple[Veto, ...], ...]:
+    # On most days no veto stands and no bid is looked at.
+    strategy_of, symbol_of = (place.tolist() for place in bids)
     if not vetoes:
-        return tuple(blocks)
+        return ((),) * len(symbol_of)
+    index = VetoIndex(vetoes)
+    ids = [view.strategy_id for view in snapshot.strategies]
+    places = zip(strategy_of, symbol_of, strict=True)
+    return tuple(index.on(ids[k], snapshot.symbols[n]) for k, n in places)
+
+
+def _with_vetoes(
+    blocks: list[tuple[ReasonCode, ...]], touching: tuple[tuple[Veto, ...], ...]
+) -> tuple[tuple[ReasonCode, ...], ...]:
+    # A veto that stands comes first.
     out = []
-    for codes, k, n in zip(blocks, *(place.tolist() for place in bids), strict=True):
-        name, symbol = snapshot.strategies[k].strategy_id, snapshot.symbols[n]
-        is_vetoed = any(veto.touches(name, symbol) for veto in vetoes)
-        out.append(tuple(dict.fromkeys((ReasonCode.VETO_STANDING, *codes))) if is_vetoed else codes)
+    for codes, vetoes in zip(blocks, touching, strict=True):
+        taking = [veto.reason_code for veto in vetoes if not veto.bars_increases_only]
+        told = (ReasonCode.VETO_STANDING, *taking, *codes) if taking else codes
+        out.append(tuple(dict.fromkeys(told)))
     return tuple(out)
+
+
+def _freeze_codes(
+    codes: tuple[ReasonCode, ...], vetoes: tuple[Veto, ...], *, has_quote: bool
+) -> tuple[ReasonCode, ...]:
+    if has_quote and not vetoes:
+        return codes
+    own = () if has_quote else (ReasonCode.QUOTE_INVALID,)
+    barred = (veto.reason_code for veto in vetoes if veto.bars_increases_only)
+    return tuple(dict.fromkeys((*codes, *own, *barred)))
 
 
 def target_facts(target: Mapping[str, float]) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from instgov_dagster.beliefs.hot.published import restore_night
 from instgov_dagster.beliefs.regime import RegimeBelief, belief_from_row
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
+from instgov_dagster.governance.veto import vetoes_from_frame
 from instgov_dagster.loop.decision.blocks import StandingBlocks, standing_blocks
 from instgov_dagster.loop.decision.forecasting import DayModels, Forecasts, day_models
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
 from instgov_dagster.vocabulary.config import Policy
-from instgov_dagster.vocabulary.governance import StrategyLifecycle
+from instgov_dagster.vocabulary.governance import StrategyLifecycle, Veto
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 #: The tables a snapshot is made of: what the loop, the replay and every reader stand on.
@@ -27,6 +28,7 @@ SNAPSHOT_TABLES = (
     "strategy_lifecycle_log",
     "stress_scenarios",
     "market_impact",
+    "vetoes",
 )
 
 #: What a session stands on: those, and the models as the night left them.
@@ -56,6 +58,8 @@ class Snapshot:
         Digest of what the tables say: equal wherever and whenever the same night was made.
     symbols
         Every tradable symbol of the universe, sorted, ineligible ones included.
+    vetoes
+        Those that stand on this day; governance's night says which (SPEC 7).
     scenario_index
         Position of each symbol on the scenario axis, -1 where it has none.
     blocks
@@ -88,6 +92,7 @@ class Snapshot:
     blocks: StandingBlocks
     forecasts: Forecasts
     regime: RegimeBelief
+    vetoes: tuple[Veto, ...]
     scenarios: ScenarioSet
     scenario_index: NDArray[np.intp]
     places: NDArray[np.intp]
@@ -247,6 +252,7 @@ def snapshot_from_tables(
         blocks=_blocks(governed, impact, strategies, forecasts),
         forecasts=forecasts,
         regime=belief_from_row(tables["regime_beliefs"].row(0, named=True)),
+        vetoes=vetoes_from_frame(tables["vetoes"], is_standing=True),
         scenarios=scenarios,
         scenario_index=np.array([columns.get(name, -1) for name in symbols], dtype=np.intp),
         places=np.array([symbols.index(name) for name in scenarios.symbols], dtype=np.intp),

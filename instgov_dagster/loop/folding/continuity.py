@@ -34,13 +34,12 @@ def state_facts(state: CycleState, symbols: tuple[str, ...]) -> dict[str, Any]:
 
 
 def state_sha256(state: CycleState) -> str:
-    """Hash what is carried from cycle to cycle: marks, targets, what was traded, vetoes."""
+    """Hash what is carried from cycle to cycle: marks, targets, what was traded."""
     return inputs_hash(
         {
             "marks": state.marks,
             "traded_usd": state.traded_usd,
             **target_facts(state.previous),
-            "vetoes": state.vetoes,
         }
     )
 

@@ -29,6 +29,7 @@ PROVED_BY_OPENING = frozenset(
         ReasonCode.PHASE_ORDER_VIOLATED,
         ReasonCode.RECONCILIATION_UNRESOLVED,
         ReasonCode.SNAPSHOT_MISSING,
+        ReasonCode.STATE_NOT_CONTINUED,
     }
 )
 PROVED_BY_ENDING = frozenset({ReasonCode.RISK_NOT_FINITE, ReasonCode.SNAPSHOT_EXPIRED})

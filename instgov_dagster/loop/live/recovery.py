@@ -1,7 +1,7 @@
 """What the loop's chain hands on: to a new session its book, to a night the days before it."""
 
 from collections.abc import Collection, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -12,6 +12,8 @@ from instgov_dagster.governance.state.rows import state_to_frame
 from instgov_dagster.loop.decision.book import Book, book_from_dict, book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import returns_frame
 from instgov_dagster.loop.folding.continuity import Trail
+from instgov_dagster.loop.folding.evidence import gather_evidence
+from instgov_dagster.loop.live.clearing import clears_frame
 from instgov_dagster.loop.live.frames import SESSION_KIND
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.governance import Chain, SystemState
@@ -72,6 +74,39 @@ def strategy_returns(platform: Platform, *, before: date) -> pl.DataFrame:
     return returns_frame([meta for meta in ended if _day(meta) < before])
 
 
+def recorded_clears(platform: Platform) -> pl.DataFrame:
+    """Give every veto operators cleared, as rows of `CLEAR_SCHEMA`."""
+    frames = read_frames(platform.home.journal_dir, Chain.OPERATOR.value, key=platform.key)
+    return clears_frame(frames)
+
+
+def night_evidence(
+    platform: Platform, *, after: date | None, before: date
+) -> dict[str, pl.DataFrame]:
+    """Give what the sessions of the days between two dates left behind, for the vetoes.
+
+    Parameters
+    ----------
+    after
+        The last day that was read before; None begins with the first session.
+
+    Returns
+    -------
+    The tables ``session_accounts``, ``recorded_fills`` and ``passive_orders``.
+    """
+    found = gather_evidence(
+        lambda: read_frames(platform.home.journal_dir, Chain.LOOP.value, key=platform.key),
+        after=after,
+        before=before,
+        markout=timedelta(minutes=platform.policy.veto.markout_minutes),
+    )
+    return {
+        "session_accounts": found.accounts,
+        "recorded_fills": found.fills,
+        "passive_orders": found.passive,
+    }
+
+
 def night_inputs(
     platform: Platform, asof: date, state: SystemState, *, refound: Collection[ReasonCode]
 ) -> dict[str, pl.DataFrame]:
@@ -87,7 +122,8 @@ def night_inputs(
 
     Returns
     -------
-    The inputs ``portfolio``, ``strategy_returns`` and ``system_state``, one frame each.
+    The inputs ``portfolio``, ``strategy_returns``, ``system_state`` and ``veto_clears``, one frame
+    each.
     """
     book = last_book(platform, before=asof) or fresh_book(platform.policy.nav_usd)
     standing = [c for c in state.causes if c.is_latched or c.reason_code not in refound]
@@ -95,4 +131,5 @@ def night_inputs(
         "portfolio": book_to_frame(book),
         "strategy_returns": strategy_returns(platform, before=asof),
         "system_state": state_to_frame(fold_state(standing)),
+        "veto_clears": recorded_clears(platform),
     }

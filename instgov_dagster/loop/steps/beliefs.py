@@ -28,9 +28,10 @@ from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.governance import Cause
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
-# The last panel walked: four steps of one night stand on the same walk. What is handed out is a
-# pure function of the key, so the memory changes nothing but the time.
-_LAST_WALK: dict[tuple[object, ...], Walk] = {}
+# The last panels walked: four steps of one night stand on the same walk, a fifth on the one without
+# the last bar. What is handed out is a pure function of the key: memory changes only the time.
+_LAST_WALKS: dict[tuple[object, ...], Walk] = {}
+_WALKS_KEPT = 2
 
 
 def eligible_symbols(tables: Tables) -> tuple[str, ...]:
@@ -72,10 +73,11 @@ def _walked(tables: Tables, context: NightContext) -> Walk:
         digest.update(b"" if array is None else array.tobytes())
     forecast, horizon = context.policy.models.forecast, context.policy.cvar.horizon_days
     key = (digest.hexdigest(), forecast, horizon)
-    if key not in _LAST_WALK:
-        _LAST_WALK.clear()
-        _LAST_WALK[key] = walk(panel, policy=forecast, horizon=horizon)
-    return _LAST_WALK[key]
+    if key not in _LAST_WALKS:
+        while len(_LAST_WALKS) >= _WALKS_KEPT:
+            del _LAST_WALKS[next(iter(_LAST_WALKS))]
+        _LAST_WALKS[key] = walk(panel, policy=forecast, horizon=horizon)
+    return _LAST_WALKS[key]
 
 
 def _closes_on(

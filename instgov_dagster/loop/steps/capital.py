@@ -18,12 +18,13 @@ from instgov_dagster.governance.lifecycle import (
     lifecycle_to_frame,
 )
 from instgov_dagster.governance.state import cause_of
+from instgov_dagster.governance.veto import vetoes_from_frame
 from instgov_dagster.loop.folding.attribution import sum_returns
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.stress import scenario_symbols
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.capital import CoverageTest
-from instgov_dagster.vocabulary.governance import Cause, StrategyLifecycleState
+from instgov_dagster.vocabulary.governance import Cause, StrategyLifecycleState, Veto
 from instgov_dagster.vocabulary.policy.beliefs import StrategySpec
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -54,7 +55,7 @@ def advance_lifecycle(tables: Tables, context: NightContext) -> pl.DataFrame:
             records if is_configured else (),
             asof=context.asof,
             sessions=sessions,
-            trial_sharpes=np.zeros(0),  # no trial is counted: no strategy can harvest
+            n_trials=tables["previous_model_trials"].height,
             hurdle=policy.auction.hurdle,
             policy=policy.lifecycle,
         )
@@ -69,8 +70,6 @@ def _record(
     sessions: NDArray[np.datetime64],
     context: NightContext,
 ) -> StrategyRecord:
-    # What nobody measures yet must not pass: an error rate of 1 refuses both promotions, and is
-    # not read by what ends a strategy.
     health = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
     rows = tables["strategy_returns"].filter(
         (pl.col("strategy_id") == spec.strategy_id) & (pl.col("date") >= start)
@@ -79,13 +78,29 @@ def _record(
     return StrategyRecord(
         strategy_id=spec.strategy_id,
         is_model_healthy=bool(health["is_healthy"].any()),
-        error_rate=1.0,
+        error_rate=_error_rate(tables["session_accounts"], spec.strategy_id, start),
         signal_stale_hours=_stale_hours(health, context.known_at),
         e_value=_e_value(tables["cvar_coverage"], spec.strategy_id, context),
         pnl=days["pnl"].to_numpy(),
         gross=days["gross"].to_numpy(),
         volatility_annual=days["volatility_annual"].to_numpy(),
+        vetoes=_own_vetoes(tables["previous_vetoes"], spec.strategy_id),
     )
+
+
+def _error_rate(accounts: pl.DataFrame, strategy_id: str, start: date) -> float:
+    # Of the strategy's orders since its start, those the broker refused. Without any order nothing
+    # was measured, and what is not measured must not pass: 1 refuses the promotion.
+    mine = (pl.col("strategy_id") == strategy_id) & (pl.col("date") >= start)
+    orders, errors = accounts.filter(mine).select("orders", "errors").sum().row(0)
+    return min(float(errors) / float(orders), 1.0) if orders > 0.0 else 1.0
+
+
+def _own_vetoes(previous: pl.DataFrame, strategy_id: str) -> tuple[Veto, ...]:
+    # A veto on a symbol of every strategy accuses none of them: only those by name count.
+    # Conditions are judged anew each night and are no accusation.
+    own = vetoes_from_frame(previous.filter(pl.col("strategy_id") == strategy_id))
+    return tuple(veto for veto in own if not veto.is_condition)
 
 
 def _e_value(coverage: pl.DataFrame, strategy_id: str, context: NightContext) -> float:

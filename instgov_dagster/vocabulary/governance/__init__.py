@@ -27,10 +27,20 @@ from instgov_dagster.vocabulary.governance.state import (
     least_state,
     state_code,
 )
-from instgov_dagster.vocabulary.governance.vetoes import ALL, Veto, VetoFinding
+from instgov_dagster.vocabulary.governance.vetoes import (
+    ALL,
+    CONDITIONS,
+    INCREASES_ONLY,
+    ScopedFinding,
+    Veto,
+    VetoFinding,
+    VetoKey,
+)
 
 __all__ = [
     "ALL",
+    "CONDITIONS",
+    "INCREASES_ONLY",
     "Cause",
     "Chain",
     "Decision",
@@ -42,6 +52,7 @@ __all__ = [
     "Phase",
     "PhaseStamp",
     "PromotionRules",
+    "ScopedFinding",
     "StageCaps",
     "StateEvent",
     "StrategyLifecycle",
@@ -50,6 +61,7 @@ __all__ = [
     "SystemStateName",
     "Veto",
     "VetoFinding",
+    "VetoKey",
     "VetoPolicy",
     "least_state",
     "state_code",

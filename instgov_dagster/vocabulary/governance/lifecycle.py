@@ -39,6 +39,9 @@ class StrategyLifecycleState:
         2 to the minus ``sessions_since_proof`` over the half-life, in [0, 1].
     sessions, deployed_sessions
         Sessions since the start, and those of them with capital at work.
+    psr_min_sessions, dsr_min_sessions
+        The minimum track record beside each figure: deployed sessions from which it would pass its
+        promotion if its moments stayed as they are; None where no length would do.
     looked_at_session
         Value of ``sessions`` at the last look; transitions happen at looks only.
     """
@@ -61,7 +64,9 @@ class StrategyLifecycleState:
     deployed_sessions: int = number(ge=0)
     looked_at_session: int = number(ge=0)
     psr: float | None
+    psr_min_sessions: float | None
     dsr: float | None
+    dsr_min_sessions: float | None
     reason_codes: tuple[ReasonCode, ...]
 
     def __post_init__(self) -> None:
@@ -69,7 +74,14 @@ class StrategyLifecycleState:
             raise ValueError("StrategyLifecycleState.strategy_id must not be empty")
         check_bounds(self)
         require_codes("StrategyLifecycleState.reason_codes", self.reason_codes)
-        optional = ("sharpe_rolling", "profit_factor", "psr", "dsr")
+        optional = (
+            "sharpe_rolling",
+            "profit_factor",
+            "psr",
+            "psr_min_sessions",
+            "dsr",
+            "dsr_min_sessions",
+        )
         require_finite("StrategyLifecycleState", ((f, getattr(self, f)) for f in optional))
         if self.stage is StrategyLifecycle.DECOMMISSIONED and self.max_capital_pct != 0:
             raise ValueError(f"a decommissioned strategy holds 0 %, was {self.max_capital_pct!r}")

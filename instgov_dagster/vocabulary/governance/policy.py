@@ -14,8 +14,12 @@ class VetoPolicy:
     ----------
     sticky_sessions
         How long a veto stands unless it is cleared.
+    execution_sessions
+        Fills of so many sessions are judged together.
     bar_test_min_fills
         A fill outside its bar is impossible, not unlikely: the first one fires.
+    decay_min
+        A model whose weight has decayed below it may add nothing.
     """
 
     sticky_sessions: int = number(21, ge=1)
@@ -25,6 +29,7 @@ class VetoPolicy:
     rank_sessions: int = number(250, ge=10)
     rank_correlation_min: float = number(0.70, ge=-1, le=1)
     bar_test_min_fills: int = number(1, ge=1)
+    execution_sessions: int = number(63, ge=1)
     execution_min_fills: int = number(20, ge=2)
     better_than_mid_share: float = number(0.95, gt=0, le=1)
     better_than_mid_p_value: float = number(0.01, gt=0, lt=1)
@@ -38,6 +43,7 @@ class VetoPolicy:
     wins_correlation: float = number(0.70, gt=0, lt=1)
     wins_effective_bets: float = number(2.0, ge=1)
     wins_min_winners: int = number(3, ge=2)
+    decay_min: float = number(0.10, ge=0, lt=1)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -8,6 +8,21 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 ALL = "*"  # a veto on every strategy or every symbol
 
+#: What holds while a limit is crossed: judged anew by every night or cycle, never sticky.
+CONDITIONS = frozenset(
+    {
+        ReasonCode.VETO_CVAR,
+        ReasonCode.VETO_LEVERAGE,
+        ReasonCode.VETO_DRAWDOWN,
+        ReasonCode.VETO_MODEL_DECAY,
+        ReasonCode.VETO_HISTORY,
+        ReasonCode.VETO_QUALITY,
+    }
+)
+
+#: What refuses increases and takes nothing away from a holding (SPEC 7).
+INCREASES_ONLY = CONDITIONS | {ReasonCode.VETO_CORRELATED_WINS}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VetoFinding:
@@ -42,12 +57,36 @@ class VetoFinding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScopedFinding:
+    """What a rule found, and on whom: a strategy, a symbol, or every one of them."""
+
+    strategy_id: str
+    symbol: str
+    finding: VetoFinding
+
+    def __post_init__(self) -> None:
+        if not self.strategy_id or not self.symbol:
+            raise ValueError(f"a finding names a strategy and a symbol, {ALL!r} for every one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class VetoKey:
+    """Which veto is meant: on whom it was raised, by which code, on which day."""
+
+    strategy_id: str
+    symbol: str
+    reason_code: str
+    raised_on: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Veto:
     """A veto that was raised on a strategy and a symbol; it stands until cleared or outlived."""
 
     strategy_id: str
     symbol: str
     reason_code: ReasonCode
+    trigger: str
     raised_on: date
     statistic: float
     threshold: float
@@ -59,8 +98,30 @@ class Veto:
             raise ValueError(f"a veto names a strategy and a symbol, {ALL!r} for every one")
         if not self.reason_code.startswith("VETO_"):
             raise ValueError(f"Veto.reason_code must be a veto's code, was {self.reason_code}")
+        if not self.trigger:
+            raise ValueError("Veto.trigger must name the rule that raised it")
         if self.cleared_on is not None and self.cleared_on < self.raised_on:
             raise ValueError(f"Veto.cleared_on must not precede {self.raised_on}")
+
+    @property
+    def key(self) -> VetoKey:
+        """What an operator names to clear it."""
+        return VetoKey(
+            strategy_id=self.strategy_id,
+            symbol=self.symbol,
+            reason_code=self.reason_code.value,
+            raised_on=self.raised_on,
+        )
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether it stands only as long as a limit is crossed."""
+        return self.reason_code in CONDITIONS
+
+    @property
+    def bars_increases_only(self) -> bool:
+        """Whether what is held may stay."""
+        return self.reason_code in INCREASES_ONLY
 
     def touches(self, strategy_id: str | None, symbol: str | None) -> bool:
         """Tell whether the veto speaks of this strategy and symbol; unknown ones are touched."""

@@ -52,7 +52,7 @@ def test_a_fresh_system_starts_incubating_tonight_at_two_percent() -> None:
         [record("b", empty), record("a", empty)],
         asof=START,
         sessions=CALENDAR[:0],
-        trial_sharpes=TRIALS,
+        n_trials=TRIALS,
         hurdle=HURDLE,
         policy=POLICY,
     )
@@ -187,7 +187,7 @@ def test_a_calendar_that_knows_today_or_does_not_ascend_is_refused(
             (),
             asof=asof_after(10),
             sessions=sessions,
-            trial_sharpes=TRIALS,
+            n_trials=TRIALS,
             hurdle=HURDLE,
             policy=POLICY,
         )

@@ -151,6 +151,7 @@ def test_correlated_wins_never_count_toward_the_end() -> None:
                 strategy_id="s",
                 symbol="*",
                 reason_code=code,
+                trigger="test.rule",
                 raised_on=CALENDAR[k].item(),
                 statistic=1.0,
                 threshold=0.5,

@@ -25,7 +25,7 @@ POLICY = LifecyclePolicy()
 DAYS = np.arange(np.datetime64("2020-01-01"), np.datetime64("2024-12-31"))
 CALENDAR = DAYS[np.is_busday(DAYS)]
 START = CALENDAR[0].item()
-TRIALS = np.array([0.01, 0.02, -0.01, 0.0])
+TRIALS = 4
 HURDLE = 0.02
 INCUBATING, SCALING, HARVESTING, ENDED = StrategyLifecycle
 Vector = NDArray[np.float64]
@@ -60,7 +60,7 @@ def evaluate(
         records,
         asof=asof_after(n),
         sessions=CALENDAR[:n],
-        trial_sharpes=TRIALS,
+        n_trials=TRIALS,
         hurdle=HURDLE,
         policy=POLICY,
     )
@@ -89,7 +89,9 @@ def measured(**changes: Any) -> Measured:
         "profit_factor": 1.5,
         "last_profit_date": START,
         "psr": 0.999,
+        "psr_min_sessions": 100.0,
         "dsr": 0.95,
+        "dsr_min_sessions": 200.0,
         "positive_blocks": 5,
         "return_per_cvar": 0.05,
         "trailing_pnl": 0.01,

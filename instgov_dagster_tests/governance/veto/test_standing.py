@@ -32,7 +32,8 @@ def standing(asof: date, **changes: Any) -> tuple[Veto, ...]:
     base = Veto(
         strategy_id="momentum",
         symbol="SPY",
-        reason_code=ReasonCode.VETO_CVAR,
+        reason_code=ReasonCode.VETO_UNEXPLAINED_PROFITS,
+        trigger="test.rule",
         raised_on=RAISED,
         statistic=1.0,
         threshold=0.5,

@@ -15,8 +15,10 @@ from instgov_dagster.governance.lifecycle import (
     lifecycle_from_frame,
     lifecycle_to_frame,
 )
+from instgov_dagster.governance.veto import VETO_SCHEMA
 from instgov_dagster.loop.decision.book import Holding, book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import STRATEGY_RETURNS
+from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA
 from instgov_dagster.loop.steps.capital import (
     advance_lifecycle,
     estimate_market,
@@ -73,6 +75,9 @@ def tables(
         "strategy_returns": rows_of([], []) if returns is None else returns,
         "model_decay_metrics": pl.DataFrame(health),
         "cvar_coverage": coverage_of(),
+        "previous_vetoes": pl.DataFrame(schema=VETO_SCHEMA),
+        "previous_model_trials": pl.DataFrame({"trial_number": [1, 2, 3, 4]}),
+        "session_accounts": pl.DataFrame(schema=ACCOUNT_SCHEMA),
     }
 
 

@@ -39,6 +39,8 @@ def lifecycle_state(**changes: Any) -> StrategyLifecycleState:
         "deployed_sessions": 180,
         "looked_at_session": 189,
         "psr": None,
+        "psr_min_sessions": None,
+        "dsr_min_sessions": None,
         "dsr": None,
         "reason_codes": (ReasonCode.STRATEGY_INCUBATING,),
     }

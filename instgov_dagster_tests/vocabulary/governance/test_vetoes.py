@@ -23,6 +23,7 @@ def veto(**changes: Any) -> Veto:
         "strategy_id": "momentum",
         "symbol": "SPY",
         "reason_code": ReasonCode.VETO_CVAR,
+        "trigger": "cvar",
         "raised_on": date(2024, 1, 2),
         "statistic": 1.0,
         "threshold": 0.5,

@@ -1,0 +1,250 @@
+"""Every veto rule judged on what earlier sessions left, and the settling of what stands."""
+
+import math
+from collections.abc import Iterable
+from datetime import date, timedelta
+from typing import cast
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.bars.calendars import CALENDAR_START, expected_sessions
+from instgov_dagster.governance.veto import (
+    FillSample,
+    LimitReading,
+    findings_from_frame,
+    findings_to_frame,
+    settle_vetoes,
+    spent_before,
+    veto_correlated_wins,
+    veto_limits,
+    veto_passive_fills,
+    veto_too_perfect_execution,
+    veto_unexplained_profits,
+    vetoes_from_frame,
+    vetoes_to_frame,
+)
+from instgov_dagster.loop.steps.capital import roll_to_sessions
+from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.vetoes.dependency import judge_dependency
+from instgov_dagster.vocabulary.bars import AssetClass
+from instgov_dagster.vocabulary.governance import ALL, ScopedFinding, Veto, VetoFinding, VetoKey
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+_PROFITS = ReasonCode.VETO_UNEXPLAINED_PROFITS
+_EXECUTION = ReasonCode.VETO_TOO_PERFECT_EXECUTION
+_WINS = ReasonCode.VETO_CORRELATED_WINS
+
+
+def find_vetoes(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Judge every veto rule (roadmap 9.2), each with its statistic, threshold and n.
+
+    What an operator cleared is judged again on what came after the clearing only.
+    """
+    past = vetoes_from_frame(tables["previous_vetoes"])
+    found = [
+        *_profits(tables, context, past),
+        *_execution(tables, context, past),
+        *judge_dependency(tables, context),
+        *_wins(tables, context, past),
+        *_conditions(tables, context),
+    ]
+    return findings_to_frame(found)
+
+
+def settle(tables: Tables, context: NightContext) -> pl.DataFrame:
+    """Carry, clear and raise vetoes: what stands tonight and until when (SPEC 7)."""
+    policy = context.policy
+    sessions = _sessions(CALENDAR_START, context.asof + timedelta(days=1))
+    vetoes = settle_vetoes(
+        vetoes_from_frame(tables["previous_vetoes"]),
+        findings_from_frame(tables["veto_findings"]),
+        cleared_keys(tables["veto_clears"]),
+        asof=context.asof,
+        sessions=sessions,
+        policy=policy.veto,
+        memory_sessions=max(
+            policy.veto.sticky_sessions,
+            policy.veto.rank_sessions,
+            policy.veto.execution_sessions,
+            policy.veto.wins_sessions,
+            policy.lifecycle.decommission.veto_sessions,
+        ),
+    )
+    return vetoes_to_frame(vetoes, asof=context.asof, sessions=sessions, policy=policy.veto)
+
+
+def cleared_keys(clears: pl.DataFrame) -> frozenset[VetoKey]:
+    """Read which vetoes operators cleared from rows of `CLEAR_SCHEMA`."""
+    rows = clears.select("strategy_id", "symbol", "reason_code", "raised_on").iter_rows()
+    return frozenset(
+        VetoKey(strategy_id=k, symbol=s, reason_code=code, raised_on=day)
+        for k, s, code, day in rows
+    )
+
+
+def _sessions(start: date, end_exclusive: date) -> NDArray[np.datetime64]:
+    return expected_sessions(AssetClass.STOCKS, max(start, CALENDAR_START), end_exclusive)
+
+
+def _scoped(
+    findings: Iterable[VetoFinding], *, strategy_id: str = ALL, symbol: str = ALL
+) -> list[ScopedFinding]:
+    return [
+        ScopedFinding(strategy_id=strategy_id, symbol=symbol, finding=finding)
+        for finding in findings
+    ]
+
+
+def _profits(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list[ScopedFinding]:
+    # A strategy's whole book: what its account says against what its positions explain.
+    out = []
+    for spec in context.policy.models.strategies:
+        name = spec.strategy_id
+        spent = spent_before(past, _PROFITS, strategy_id=name)
+        rows = tables["session_accounts"].filter(
+            (pl.col("strategy_id") == name) & (pl.col("date") >= spent)
+        )
+        rows = rows.sort("date")
+        findings = veto_unexplained_profits(
+            rows["realised"].to_numpy(),
+            rows["explained"].to_numpy(),
+            rows["costs"].to_numpy(),
+            context.policy.veto,
+        )
+        out += _scoped(findings, strategy_id=name)
+    return out
+
+
+def _execution(
+    tables: Tables, context: NightContext, past: tuple[Veto, ...]
+) -> list[ScopedFinding]:
+    # By symbol, for an order is the net of all strategies.
+    policy = context.policy.veto
+    days = _sessions(CALENDAR_START, context.asof)[-policy.execution_sessions :]
+    since = days[0].item() if days.size else context.asof
+    fills = tables["recorded_fills"].filter(pl.col("date") >= since)
+    passive = tables["passive_orders"].filter(pl.col("date") >= since)
+    told = tables["bars"].filter(pl.col("date") >= since).group_by("symbol", "date")
+    bars = told.agg(pl.col("low").min(), pl.col("high").max())
+    fills = fills.join(bars, on=["symbol", "date"], how="left", maintain_order="left")
+    names = sorted(set(fills["symbol"].to_list()) | set(passive["symbol"].to_list()))
+    out = []
+    for name in names or [ALL]:
+        spent = spent_before(past, _EXECUTION, symbol=name)
+        is_mine = (pl.col("symbol") == name) & (pl.col("date") >= spent)
+        mine, orders = fills.filter(is_mine), passive.filter(is_mine)
+        # A fill is held against its bar once, by the first night that knows the bar.
+        tested = mine.filter((pl.col("date") == pl.col("date").max()) & pl.col("low").is_not_null())
+        in_bar, _, _ = veto_too_perfect_execution(_sample(tested), policy)
+        aggressive = _sample(mine.filter("is_aggressive").with_columns(low=None, high=None))
+        _, mid, deviation = veto_too_perfect_execution(aggressive, policy)
+        rested = veto_passive_fills(
+            orders["is_filled"].to_numpy().astype(np.bool_),
+            orders["markout_bps"].fill_null(0.0).to_numpy(),
+            policy,
+        )
+        out += _scoped((in_bar, mid, deviation, rested), symbol=name)
+    return out
+
+
+def _sample(rows: pl.DataFrame) -> FillSample:
+    # Where the bar plays no part the fill's own price stands in for it.
+    known = pl.col("low", "high").cast(pl.Float64).fill_null(pl.col("price"))
+    told = rows.with_columns(known)
+    names = ("side", "price", "mid", "low", "high", "half_spread", "cost_bps", "modelled_bps")
+    return FillSample(**{name: told[name].to_numpy() for name in names})
+
+
+def _wins(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list[ScopedFinding]:
+    names = [spec.strategy_id for spec in context.policy.models.strategies]
+    returns = tables["strategy_returns"]
+    spent = max(spent_before(past, _WINS, strategy_id=name) for name in names)
+    first = cast("date", returns["date"].min()) if returns.height else context.asof
+    sessions = _sessions(max(first, spent), context.asof)
+    columns = []
+    for name in names:
+        rows = returns.filter((pl.col("strategy_id") == name) & (pl.col("date") >= spent))
+        columns.append(roll_to_sessions(rows.sort("date"), sessions)["pnl"].to_numpy())
+    table = np.column_stack(columns)
+    findings = veto_correlated_wins(table, context.policy.veto)
+    total = table[-context.policy.veto.wins_sessions :].sum(axis=0)
+    winners = [name for name, won in zip(names, total, strict=True) if not won <= 0.0]
+    out = []
+    for finding in findings:
+        for name in (winners if finding.fired else []) or [ALL]:
+            out += _scoped((finding,), strategy_id=name)
+    return out
+
+
+def _conditions(tables: Tables, context: NightContext) -> list[ScopedFinding]:
+    # All that is crossed, and of every rule the reading that comes nearest to its limit.
+    readings = [
+        *_decay_readings(tables, context),
+        *_history_readings(tables),
+        *_quality_readings(tables, context),
+    ]
+    judged = [(scope, veto_limits((reading,))[0]) for scope, reading in readings]
+    nearest: dict[str, tuple[tuple[str, str], VetoFinding]] = {}
+    for scope, finding in judged:
+        held = nearest.get(finding.trigger)
+        if not finding.fired and (held is None or finding.statistic < held[1].statistic):
+            nearest[finding.trigger] = (scope, finding)
+    told = [*((s, f) for s, f in judged if f.fired), *nearest.values()]
+    return [
+        ScopedFinding(strategy_id=strategy_id, symbol=symbol, finding=finding)
+        for (strategy_id, symbol), finding in told
+    ]
+
+
+_Readings = list[tuple[tuple[str, str], LimitReading]]
+
+
+def _decay_readings(tables: Tables, context: NightContext) -> _Readings:
+    least, out = context.policy.veto.decay_min, []
+    for spec in context.policy.models.strategies:
+        rows = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
+        for symbol, decay in rows.select("symbol", "final_decay_factor").iter_rows():
+            reading = _floor("model_decay", ReasonCode.VETO_MODEL_DECAY, decay, least, 1)
+            out.append(((spec.strategy_id, symbol), reading))
+    return out
+
+
+def _history_readings(tables: Tables) -> _Readings:
+    tradable = _tradable(tables)
+    rows = tables["history_coverage"].filter(pl.col("symbol").is_in(tradable))
+    return [
+        (
+            (ALL, symbol),
+            _floor("history", ReasonCode.VETO_HISTORY, held / max(required, 1), 1.0, held),
+        )
+        for symbol, held, required in rows.select("symbol", "rows", "required").iter_rows()
+    ]
+
+
+def _quality_readings(tables: Tables, context: NightContext) -> _Readings:
+    tradable, least = _tradable(tables), context.policy.quality.invalid_below
+    rows = tables["data_quality"].filter(pl.col("symbol").is_in(tradable))
+    return [
+        ((ALL, symbol), _floor("quality", ReasonCode.VETO_QUALITY, score, least, n))
+        for symbol, score, n in rows.select("symbol", "quality_score", "rows").iter_rows()
+    ]
+
+
+def _tradable(tables: Tables) -> list[str]:
+    governed = tables["data_governance"].filter(~pl.col("is_reference"))
+    return sorted(governed["symbol"].to_list())
+
+
+def _floor(
+    trigger: str, code: ReasonCode, value: float | None, least: float, n: int
+) -> LimitReading:
+    return LimitReading(
+        trigger=trigger,
+        reason_code=code,
+        statistic=math.nan if value is None else value,
+        threshold=least,
+        n=n,
+        is_floor=True,
+    )

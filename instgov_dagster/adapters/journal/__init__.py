@@ -9,6 +9,7 @@ from instgov_dagster.adapters.journal.anchors import (
 from instgov_dagster.adapters.journal.bundle import bundle_tables, is_bundle, unbundle
 from instgov_dagster.adapters.journal.chain import Journal, TornTail
 from instgov_dagster.adapters.journal.compact import CompactedSegment, compact_chain
+from instgov_dagster.adapters.journal.export import Export, export_bundle
 from instgov_dagster.adapters.journal.frames import Frame, canonical_json, encode_payload, key_from
 from instgov_dagster.adapters.journal.scan import Position, chain_position, read_frames
 from instgov_dagster.adapters.journal.segments import BrokenFrame
@@ -19,6 +20,7 @@ __all__ = [
     "BrokenFrame",
     "ChainReport",
     "CompactedSegment",
+    "Export",
     "Frame",
     "Journal",
     "Position",
@@ -29,6 +31,7 @@ __all__ = [
     "chain_position",
     "compact_chain",
     "encode_payload",
+    "export_bundle",
     "is_bundle",
     "key_from",
     "list_chains",

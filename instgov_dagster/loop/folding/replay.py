@@ -24,9 +24,11 @@ from instgov_dagster.governance.state.rows import cause_from_dict
 from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.book import BookChange, book_from_dict
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.folding.agreement import decision_differences
 from instgov_dagster.loop.folding.continuity import STATE_HASH, Trail
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
 from instgov_dagster.loop.folding.ledger import SessionLedger
+from instgov_dagster.loop.folding.machine import is_same_machine
 from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND
 from instgov_dagster.vocabulary.audit import Fill, OrderSide
 from instgov_dagster.vocabulary.config import Policy
@@ -54,14 +56,20 @@ class ReplayReport:
 
     Attributes
     ----------
+    within
+        Cycles of another machine that came out as the same decisions, not as the same bytes.
     is_other_code
         Whether some frame was written by other code than that which folded it again.
+    is_other_machine
+        Whether some session was led with another processor or other libraries.
     """
 
     cycles: int = 0
     identical: int = 0
+    within: int = 0
     different: list[Difference] = field(default_factory=list)
     is_other_code: bool = False
+    is_other_machine: bool = False
 
     @property
     def ok(self) -> bool:
@@ -77,8 +85,11 @@ class Replay:
     policy, code_hash
         The rules to fold by, which must be those of the session, and what the code hashes to.
     wanted
-        The id of a cycle, folded from the cold start before it; the id of a session; None folds
-        every session.
+        The id of a cycle, folded from the cold start before it; the id of a session; the name of
+        a day; None folds every session.
+    machine
+        What this process computes with. Given, the cycles of a session that was led with other
+        means are held to their decisions, not to their bytes; None holds every cycle to its bytes.
     """
 
     def __init__(
@@ -89,8 +100,11 @@ class Replay:
         key: bytes | None,
         code_hash: str,
         wanted: str | None = None,
+        machine: Mapping[str, Any] | None = None,
     ) -> None:
         self._home = home
+        self._machine = machine
+        self._is_foreign = False
         self._policy = policy
         self._key = key
         self._policy_hash = sha256_of(policy)
@@ -149,7 +163,7 @@ class Replay:
 
     def _is_wanted(self, frame: Frame) -> bool:
         wanted, session = self._wanted, str(frame.meta["session"])
-        if wanted is None or wanted == session:
+        if self._is_session_wanted(session) or wanted is None:
             return True
         if not wanted.startswith(f"{session}-"):
             return False
@@ -158,10 +172,17 @@ class Replay:
         first = int(wanted.rsplit("-", 1)[1]) // every * every
         return int(frame.meta["number"]) >= first
 
+    def _is_session_wanted(self, session: str) -> bool:
+        wanted = self._wanted
+        return wanted is None or session == wanted or session.startswith(f"{wanted}-")
+
     def _begin(self, frame: Frame) -> None:
         self._fold, self._decision = None, None
         self._started = frame
-        if self._wanted is None or self._wanted == frame.meta["session"]:
+        if self._machine is not None:
+            self._is_foreign = not is_same_machine(frame.meta.get("machine"), self._machine)
+            self.report.is_other_machine |= self._is_foreign
+        if self._is_session_wanted(str(frame.meta["session"])):
             self._told["book"] = frame.meta["book"]
             self._fold = self._open_fold()
             if self._fold.facts()[STATE_HASH] != frame.meta[STATE_HASH]:
@@ -219,8 +240,14 @@ class Replay:
         )
         if payload == frame.payload:
             self.report.identical += 1
-        else:
+        elif not self._is_foreign:
             self._differ(frame, _what_differs(frame, turn.table, meta))
+        elif wrong := decision_differences(
+            frame, turn.table, meta, tolerance=self._policy.loop.parity_tolerance
+        ):
+            self._differ(frame, ", ".join(wrong))
+        else:
+            self.report.within += 1
 
     def _settle(self, fold: SessionFold, frame: Frame) -> None:
         self._compare(frame, fold.settle(read_changes(frame)))
@@ -233,12 +260,17 @@ class Replay:
 
     def _compare(self, frame: Frame, facts: Mapping[str, Any]) -> None:
         wrong = [name for name in facts if not _is_same(facts[name], frame.meta.get(name))]
-        if wrong:
+        if wrong and not self._is_foreign:  # there the last bits of book and state are its own
             self._differ(frame, ", ".join(wrong))
 
     def _differ(self, frame: Frame, what: str) -> None:
         name = str(frame.meta.get("cycle_id") or frame.meta.get("session"))
         self.report.different.append(Difference(cycle_id=name, frame=frame.name, what=what))
+
+
+def day_name(day: date) -> str:
+    """Name all the sessions of a day, as `Replay` is asked for them."""
+    return f"live-{day.isoformat()}"
 
 
 def last_session(home: Home, key: bytes | None) -> str | None:

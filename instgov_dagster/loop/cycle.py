@@ -166,7 +166,7 @@ def decide(
     has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
     valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
     found = _find(snapshot, quotes, valued, state, config, solver)
-    case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
+    case = cycle_case(state, found, nav_usd=valued.nav_usd, config=config)
     decisions = compose_decisions(symbol_cases(snapshot, valued, found, state.vetoes), case)
     tradable = {row.symbol for row in decisions if row.decision.is_tradable}
     decision = CycleDecision(
@@ -183,7 +183,8 @@ def decide(
     return decision, replace(state, marks=valued.marks, previous=found.target)
 
 
-def _case(state: CycleState, found: Findings, *, minimum_change: float) -> CycleCase:
+def cycle_case(state: CycleState, found: Findings, *, nav_usd: float, config: Policy) -> CycleCase:
+    """Give what all the decisions of one cycle share."""
     return CycleCase(
         cycle_id=state.cycle_id,
         timestamp=state.timestamp,
@@ -191,7 +192,7 @@ def _case(state: CycleState, found: Findings, *, minimum_change: float) -> Cycle
         is_late=state.is_late,
         is_stale=state.is_stale,
         book_gates=found.verdict.book_gates,
-        minimum_change=minimum_change,
+        minimum_change=config.impact.orders.min_order_usd / nav_usd,
     )
 
 

@@ -1,10 +1,11 @@
 """Fold a session's recorded inputs again and compare what follows, byte for byte."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
+import polars as pl
 import pyarrow as pa
 
 from instgov_dagster.adapters.journal import (
@@ -21,12 +22,11 @@ from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.state import fold_state, unknown_state
 from instgov_dagster.governance.state.rows import cause_from_dict
-from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.book import BookChange, book_from_dict
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.folding.agreement import decision_differences
 from instgov_dagster.loop.folding.continuity import STATE_HASH, Trail
-from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
+from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold, Turn
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.folding.machine import is_same_machine
 from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND
@@ -80,6 +80,11 @@ class ReplayReport:
 class Replay:
     """Reads the loop's chain from its start and folds what it is asked for.
 
+    Attributes
+    ----------
+    turn
+        The last cycle folded, None before the first.
+
     Parameters
     ----------
     policy, code_hash
@@ -115,11 +120,16 @@ class Replay:
         self._trail = Trail(day=date.min)
         self._started: Frame | None = None
         self._fold: SessionFold | None = None
-        self._decision: CycleDecision | None = None
+        self.turn: Turn | None = None
         self.report = ReplayReport()
 
-    def run(self) -> ReplayReport:
+    def run(self, frames: Iterable[Frame] | None = None) -> ReplayReport:
         """Fold what is wanted.
+
+        Parameters
+        ----------
+        frames
+            Verified frames to read, in order and without a gap; the whole chain by default.
 
         Raises
         ------
@@ -129,7 +139,8 @@ class Replay:
             ``CHAIN_BROKEN`` where the chain does not verify; ``SNAPSHOT_MISSING`` where the night
             a session stood on is not kept.
         """
-        for frame in read_frames(self._home.journal_dir, Chain.LOOP.value, key=self._key):
+        chain = read_frames(self._home.journal_dir, Chain.LOOP.value, key=self._key)
+        for frame in chain if frames is None else frames:
             self._turn_day(frame)
             self._follow(frame)
             self._remember(frame)
@@ -177,7 +188,7 @@ class Replay:
         return wanted is None or session == wanted or session.startswith(f"{wanted}-")
 
     def _begin(self, frame: Frame) -> None:
-        self._fold, self._decision = None, None
+        self._fold, self.turn = None, None
         self._started = frame
         if self._machine is not None:
             self._is_foreign = not is_same_machine(frame.meta.get("machine"), self._machine)
@@ -231,8 +242,7 @@ class Replay:
 
     def _cycle(self, frame: Frame) -> None:
         fold = self._fold = self._fold or self._open_fold()
-        turn = fold.cycle(read_inputs(frame))
-        self._decision = turn.decision
+        turn = self.turn = fold.cycle(read_inputs(frame))
         self.report.cycles += 1
         meta = {**{name: frame.meta[name] for name in ORIGIN_FACTS}, **turn.facts}
         payload = encode_payload(
@@ -253,8 +263,8 @@ class Replay:
         self._compare(frame, fold.settle(read_changes(frame)))
 
     def _end(self, fold: SessionFold, frame: Frame) -> None:
-        if self._decision is not None:
-            results = [asdict(row) for row in fold.results(self._decision)]
+        if self.turn is not None:
+            results = [asdict(row) for row in fold.results(self.turn.decision)]
             self._compare(frame, {**fold.facts(), "flows": {}, "results": results})
         self._fold = None
 
@@ -284,16 +294,17 @@ def last_session(home: Home, key: bytes | None) -> str | None:
 
 def read_inputs(frame: Frame) -> CycleInputs:
     """Read back what a cycle was told by the world, bit by bit."""
-    rows, meta = unbundle(frame.table())["quotes"], frame.meta
-    seen = rows["observed_at"].to_numpy(zero_copy_only=False).astype("datetime64[us]")
+    # Through polars: pyarrow's own way to numpy loads a library that nothing else here needs.
+    meta = frame.meta
+    rows = cast("pl.DataFrame", pl.from_arrow(unbundle(frame.table())["quotes"]))
     return CycleInputs(
         number=int(meta["number"]),
         timestamp=datetime.fromisoformat(meta["timestamp"]),
         quotes=Quotes(
-            symbols=tuple(rows["symbol"].to_pylist()),
-            bid=rows["bid"].to_numpy(zero_copy_only=False),
-            ask=rows["ask"].to_numpy(zero_copy_only=False),
-            observed_at=seen,
+            symbols=tuple(rows["symbol"].to_list()),
+            bid=rows["bid"].to_numpy(),
+            ask=rows["ask"].to_numpy(),
+            observed_at=rows["observed_at"].to_numpy(),
         ),
         system=_read_state(meta),
         is_late=bool(meta["is_late"]),

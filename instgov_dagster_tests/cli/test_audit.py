@@ -1,4 +1,4 @@
-"""`why`, `audit export` and `audit compact` from the outside: fields, exit codes, one clear line."""
+"""`why`, `audit export` and `audit compact` from outside: fields, exit codes, one clear line."""
 
 import subprocess
 import sys

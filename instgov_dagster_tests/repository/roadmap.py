@@ -10,6 +10,7 @@ from typing import TypeGuard
 import yaml
 
 from instgov_dagster.governance.reason_page import reasons_markdown
+from instgov_dagster.governance.reporting.card import card_markdown
 from instgov_dagster.governance.reporting.rule_page import rules_markdown
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster_tests.repository.places import enforced_places, named_by_tests
@@ -19,6 +20,7 @@ LIST = ROOT / "docs" / "roadmap.yaml"
 PAGE = ROOT / "docs" / "roadmap.md"
 REASONS = ROOT / "docs" / "reasons.md"
 RULES = ROOT / "docs" / "governance-rules.md"
+CARD = ROOT / "docs" / "report-card.md"
 TESTS = ROOT / "instgov_dagster_tests"
 
 _HEAD = """\
@@ -181,6 +183,7 @@ def write() -> Path:
     PAGE.write_text(render(load_boxes(), collect_tests()), encoding="utf-8")
     REASONS.write_text(reasons_markdown(), encoding="utf-8")
     RULES.write_text(rules_page(), encoding="utf-8")
+    CARD.write_text(card_markdown(), encoding="utf-8")
     return PAGE
 
 

@@ -8,7 +8,7 @@ from instgov_dagster.adapters.journal.anchors import (
 )
 from instgov_dagster.adapters.journal.bundle import bundle_tables, is_bundle, unbundle
 from instgov_dagster.adapters.journal.chain import Journal, TornTail
-from instgov_dagster.adapters.journal.compact import CompactedSegment, compact_chain
+from instgov_dagster.adapters.journal.compact import CompactedSegment, compact_chain, compact_chains
 from instgov_dagster.adapters.journal.export import Export, export_bundle
 from instgov_dagster.adapters.journal.frames import Frame, canonical_json, encode_payload, key_from
 from instgov_dagster.adapters.journal.scan import Position, chain_position, read_frames
@@ -30,6 +30,7 @@ __all__ = [
     "canonical_json",
     "chain_position",
     "compact_chain",
+    "compact_chains",
     "encode_payload",
     "export_bundle",
     "is_bundle",

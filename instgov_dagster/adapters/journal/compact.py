@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from instgov_dagster.adapters.journal.anchors import Anchor
+from instgov_dagster.adapters.journal.anchors import Anchor, read_anchors
 from instgov_dagster.adapters.journal.frames import Frame, canonical_json, frame_name
 from instgov_dagster.adapters.journal.scan import Position, read_frames
 from instgov_dagster.adapters.journal.segments import (
@@ -103,6 +103,19 @@ def compact_chain(
             if is_raw and group[-1].sequence <= last:
                 done.append(_compact(journal_dir, group))
         return tuple(done)
+
+
+def compact_chains(
+    journal_dir: Path, anchors_dir: Path, chains: Iterable[str], *, key: bytes | None
+) -> tuple[CompactedSegment, ...]:
+    """Compact several chains, each by its own anchors; see `compact_chain`."""
+    return tuple(
+        row
+        for chain in chains
+        for row in compact_chain(
+            journal_dir, chain, key=key, anchors=read_anchors(anchors_dir, chain)
+        )
+    )
 
 
 def _segments(journal_dir: Path, chain: str, key: bytes | None, last: int) -> Iterator[list[Frame]]:

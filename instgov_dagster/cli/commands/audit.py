@@ -133,20 +133,12 @@ def compact(home: HomeOption) -> dict[str, Any]:
     """
     from dataclasses import asdict
 
-    from instgov_dagster.adapters.journal import compact_chain, key_from, read_anchors
+    from instgov_dagster.adapters.journal import compact_chains, key_from
     from instgov_dagster.vocabulary.governance import Chain
 
     place, key = _require_journal(home), key_from(os.environ)
-    done = [
-        row
-        for chain in Chain
-        for row in compact_chain(
-            place.journal_dir,
-            chain.value,
-            key=key,
-            anchors=read_anchors(place.anchors, chain.value),
-        )
-    ]
+    chains = [chain.value for chain in Chain]
+    done = compact_chains(place.journal_dir, place.anchors, chains, key=key)
     rows = [{**asdict(row), "path": str(row.path.relative_to(place.root))} for row in done]
     return {
         "segments": rows,

@@ -43,7 +43,7 @@ def why(
     from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import Home, code_sha256
-    from instgov_dagster.loop.folding.explain import explain_symbol
+    from instgov_dagster.loop.folding.explaining.explain import explain_symbol
 
     place = Home(resolve_home(home))
     if not place.journal_dir.is_dir():

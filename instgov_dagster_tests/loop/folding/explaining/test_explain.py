@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster.adapters.journal import read_frames, unbundle
-from instgov_dagster.loop.folding.explain import Explanation, explain_symbol
+from instgov_dagster.loop.folding.explaining.explain import Explanation, explain_symbol
 from instgov_dagster.loop.platform import Platform, open_platform
 from instgov_dagster.loop.session import run_session
 from instgov_dagster.vocabulary.errors import InputError

@@ -12,8 +12,8 @@ from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.governance.decisions import SymbolCase
 from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.casework import symbol_cases
-from instgov_dagster.loop.folding.lineage import trace_lineage
-from instgov_dagster.loop.folding.recall import RecalledCycle, recall_cycle
+from instgov_dagster.loop.folding.explaining.lineage import trace_lineage
+from instgov_dagster.loop.folding.explaining.recall import RecalledCycle, recall_cycle
 from instgov_dagster.vocabulary.capital import GateResult
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError

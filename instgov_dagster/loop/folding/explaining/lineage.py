@@ -13,7 +13,7 @@ from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.archive import archive_path, read_archived
 from instgov_dagster.adapters.store.pinned import read_pinned
 from instgov_dagster.adapters.store.published import PublishedSnapshot
-from instgov_dagster.loop.folding.recall import RecalledCycle
+from instgov_dagster.loop.folding.explaining.recall import RecalledCycle
 from instgov_dagster.loop.live.frames import FILLS_KIND
 from instgov_dagster.vocabulary.errors import SystemHalt
 

@@ -109,7 +109,8 @@ def test_the_card_is_read_on_from_where_the_last_one_stopped(home: Installation)
     with platform.warehouse.txn() as con:
         con.execute(
             "CREATE TABLE IF NOT EXISTS fire_drills"
-            " (drill VARCHAR, control VARCHAR, fired BOOLEAN, reason_code VARCHAR, at TIMESTAMPTZ)"
+            " (drill VARCHAR, control VARCHAR, fired BOOLEAN, reason_code VARCHAR,"
+            ' "at" TIMESTAMPTZ)'
         )
         con.execute("INSERT INTO fire_drills VALUES ('halt', 'kill', true, 'OPERATOR_HALT', now())")
     card, _ = publish_card(platform)

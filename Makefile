@@ -71,7 +71,7 @@ bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
 performance: .venv/.bench  ## measure the auction beside its peers and write docs/performance.md (half an hour)
 	@$(BIN)/instgov bench auction --write docs/performance.md $(ARGS)
 
-docs: .venv/.dev  ## write the generated pages again (docs/roadmap.md)
+docs: .venv/.dev  ## write the generated pages again (roadmap, reasons, governance-rules)
 	@$(BIN)/python -m instgov_dagster_tests.repository.roadmap
 
 # Pins and hashes, no addresses, for every platform; what tests and benches need goes into locks of its own.

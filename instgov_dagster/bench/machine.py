@@ -3,8 +3,9 @@
 import importlib.metadata
 import os
 import platform
-from pathlib import Path
 from typing import Any, Final
+
+from instgov_dagster.loop.folding.machine import cpu_field
 
 _LIBRARIES: Final = ("numpy", "scipy", "highspy", "cvxpy", "clarabel", "polars")
 
@@ -19,7 +20,7 @@ def describe_machine() -> dict[str, Any]:
         version); None where the system does not tell.
     """
     return {
-        "processor": _field("/proc/cpuinfo", "model name") or platform.machine(),
+        "processor": cpu_field("model name") or platform.machine(),
         "cores": os.cpu_count(),
         "memory_gb": _memory_gb(),
         "system": platform.system(),
@@ -29,16 +30,5 @@ def describe_machine() -> dict[str, Any]:
 
 
 def _memory_gb() -> int | None:
-    found = _field("/proc/meminfo", "MemTotal")
+    found = cpu_field("MemTotal", "/proc/meminfo")
     return None if found is None else round(int(found.split()[0]) / 1024**2)
-
-
-def _field(file: str, name: str) -> str | None:
-    path = Path(file)
-    if not path.is_file():
-        return None
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        label, _, value = line.partition(":")
-        if label.strip() == name:
-            return value.strip()
-    return None

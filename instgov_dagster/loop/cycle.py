@@ -29,11 +29,11 @@ from instgov_dagster.loop.decision.bidding import (
 )
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
-from instgov_dagster.loop.decision.conditions import book_vetoes, tail_vetoes
+from instgov_dagster.loop.decision.conditions import all_vetoes, book_vetoes, execution_regime
 from instgov_dagster.loop.decision.forecasting import Forecasts, forecast_now
 from instgov_dagster.loop.decision.gains import lead_strategies, order_gains
 from instgov_dagster.loop.decision.snapshot import Snapshot
-from instgov_dagster.vocabulary.capital import ExecutionRegime, PlannedOrder
+from instgov_dagster.vocabulary.capital import PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import DataRejected, SystemHalt
 from instgov_dagster.vocabulary.governance import (
@@ -173,9 +173,10 @@ def decide(
     snapshot = replace(snapshot, forecasts=forecasts)
     told = replace(state, vetoes=(*state.vetoes, *book_vetoes(snapshot, valued, config)))
     found = _find(snapshot, quotes, valued, told, config, solver)
-    case = _case(state, found, minimum_change=config.impact.orders.min_order_usd / valued.nav_usd)
-    vetoes = (*told.vetoes, *tail_vetoes(snapshot, found.verdict.risk_before, config))
-    decisions = compose_decisions(symbol_cases(snapshot, valued, found, vetoes), case)
+    vetoes = all_vetoes(state.vetoes, snapshot, valued, found.verdict.risk_before, config)
+    cases = symbol_cases(snapshot, valued, found, vetoes)
+    case = cycle_case(state, found, nav_usd=valued.nav_usd, config=config)
+    decisions = compose_decisions(cases, case)
     tradable = {row.symbol for row in decisions if row.decision.is_tradable}
     decision = CycleDecision(
         snapshot_id=snapshot.snapshot_id,
@@ -192,7 +193,8 @@ def decide(
     return decision, replace(state, marks=valued.marks, previous=found.target)
 
 
-def _case(state: CycleState, found: Findings, *, minimum_change: float) -> CycleCase:
+def cycle_case(state: CycleState, found: Findings, *, nav_usd: float, config: Policy) -> CycleCase:
+    """Give what all the decisions of one cycle share."""
     return CycleCase(
         cycle_id=state.cycle_id,
         timestamp=state.timestamp,
@@ -200,7 +202,7 @@ def _case(state: CycleState, found: Findings, *, minimum_change: float) -> Cycle
         is_late=state.is_late,
         is_stale=state.is_stale,
         book_gates=found.verdict.book_gates,
-        minimum_change=minimum_change,
+        minimum_change=config.impact.orders.min_order_usd / nav_usd,
     )
 
 
@@ -314,17 +316,6 @@ def _compete(
     known = bool(state.previous) and all(name in state.previous for name in ids)
     previous = np.array([state.previous[name] for name in ids]) if known else None
     return run_auction(instance, values, solver=solver, previous=previous)
-
-
-def execution_regime(snapshot: Snapshot) -> ExecutionRegime:
-    """Name how the market is traded: the likeliest regime, ties to the worse (SPEC 6)."""
-    belief = snapshot.regime.state
-    chances = (
-        (belief.current_belief_crisis, ExecutionRegime.CRISIS),
-        (belief.current_belief_volatile, ExecutionRegime.VOLATILE),
-        (belief.current_belief_normal, ExecutionRegime.CALM),
-    )
-    return max(chances, key=lambda pair: pair[0])[1]  # max keeps the first of equals: the worse
 
 
 def _conditions(

@@ -12,7 +12,7 @@ from instgov_dagster.adapters.journal import Journal, bundle_tables
 from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
 from instgov_dagster.adapters.markets.protocol import Fetched
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
-from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
+from instgov_dagster.adapters.store.bar_reads import bar_lineage, bars_as_of, first_dates_held
 from instgov_dagster.adapters.store.bar_store import append_bars, persist_classes
 from instgov_dagster.adapters.store.night_store import (
     is_written,
@@ -358,6 +358,7 @@ class NightRun:
             require_stamps(stamps, Phase.LIVE_TRADING, asof, outputs)
             names = (*LIVE_TABLES, *_DECIDED)
             tables = {name: read_night(con, name, asof=asof) for name in names}
+            tables["bar_lineage"] = bar_lineage(con, self.context.known_at)
         observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_PUBLISHING)
         folder = platform.home.published / "night"
         tables["phase_stamps"] = stamps_to_frame(stamps)

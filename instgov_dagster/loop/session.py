@@ -33,6 +33,7 @@ from instgov_dagster.loop.decision.book import book_to_dict
 from instgov_dagster.loop.folding.continuity import STATE_HASH
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold, Turn, plain_shares
 from instgov_dagster.loop.folding.ledger import SessionLedger
+from instgov_dagster.loop.folding.machine import machine_fingerprint
 from instgov_dagster.loop.live.frames import CYCLE_KIND, FILLS_KIND, SESSION_KIND, fills_tables
 from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.opening import (
@@ -205,6 +206,7 @@ class Session:
             "cycles": self._span.cycles,
             "seed": self._span.seed,
             "market": self._platform.settings.market.value,
+            "machine": machine_fingerprint(),
             "book": book_to_dict(self._fold.book),
             **self._tally.begin(self._chain.torn),
         }

@@ -14,7 +14,7 @@ from instgov_dagster.adapters.journal import (
     read_anchors_from,
     read_frames,
 )
-from instgov_dagster.adapters.journal.scan import segment_path
+from instgov_dagster.adapters.journal.segments import segment_path
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.governance.state import fold_events, observe_causes, unknown_state
 from instgov_dagster.governance.state.rows import cause_from_dict, cause_to_dict, causes_json

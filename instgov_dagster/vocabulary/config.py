@@ -26,6 +26,7 @@ class LoopPolicy:
     ``late_after_seconds`` is when a cycle counts as late and holds what is held;
     ``snapshot_halt_multiple`` how many times the time to live may pass before a halt;
     ``cold_every_cycles`` where the solver starts cold, so that a replay may begin there;
+    ``parity_tolerance`` how far the numbers of a certificate may be apart on another machine;
     ``day_cycles`` in how many cycles the markets `simulated` and `files` walk the day's bar.
     """
 
@@ -46,6 +47,7 @@ class LoopPolicy:
     published_snapshots: int = number(5, ge=2, le=1000)
     published_cycles: int = number(600, ge=1)
     project_every_seconds: float = number(5.0, gt=0, le=3600)
+    parity_tolerance: float = number(1e-9, ge=0, le=1e-6)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -220,6 +220,21 @@ def test_a_passing_failure_is_tried_three_times_in_a_batch_and_once_live(
     assert tries_allowed(status, Purpose.LIVE_QUOTE, ProviderPolicy()) == 1
 
 
+@pytest.mark.roadmap("0.2")
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (429, ReasonCode.PROVIDER_RATE_LIMITED),
+        (503, ReasonCode.PROVIDER_UNAVAILABLE),
+        (302, ReasonCode.PROVIDER_MALFORMED),
+    ],
+)
+def test_what_may_pass_or_is_no_answer_is_told_by_its_status_too(
+    status: int, reason: ReasonCode
+) -> None:
+    assert reason_for_status(status) is reason
+
+
 @given(st.integers(100, 599))
 def test_every_status_but_success_has_a_reason(status: int) -> None:
     if 200 <= status < 300:

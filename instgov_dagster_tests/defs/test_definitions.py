@@ -67,6 +67,8 @@ PARENTS = {
     "portfolio": {"published_snapshot"},
     "audit_chain": {"decision_journal"},
     "reconciliation": {"decision_journal", "audit_chain"},
+    "compacted_journal": {"audit_chain"},
+    "report_card": {"audit_chain", "reconciliation"},
 }
 GROUPS = {
     "bars": [
@@ -81,8 +83,9 @@ GROUPS = {
         "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
-        "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
-        "published_snapshot", "reconciliation", "strategy_lifecycle", "veto_findings", "vetoes",
+        "audit_chain", "compacted_journal", "decision_journal", "governance_decisions",
+        "live_decisions", "portfolio", "published_snapshot", "reconciliation", "report_card",
+        "strategy_lifecycle", "veto_findings", "vetoes",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -128,7 +131,9 @@ BLOCKING = {
     "live_decisions": {"every_cycle_decides_every_symbol"},
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},
-    "reconciliation": {"cash_agree", "fills_agree", "orders_agree", "positions_agree"},
+    "reconciliation": {
+        "cash_agree", "fills_agree", "orders_agree", "parity", "positions_agree",
+    },
 }  # fmt: skip
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
@@ -147,7 +152,7 @@ WARNING = {
     },
 }  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
-AFTER = {"audit_chain", "reconciliation"}
+AFTER = {"audit_chain", "compacted_journal", "reconciliation", "report_card"}
 JOBS = {
     "nightly_ingestion": set(PARENTS) - LIVE - AFTER,
     "governed_live_loop": LIVE,
@@ -221,7 +226,7 @@ def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Def
     assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
 
 
-def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
+def test_the_schedules_tick_at_night_in_new_york_and_are_on_from_the_start(
     location: dg.Definitions,
 ) -> None:
     told = {
@@ -229,9 +234,12 @@ def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
         for schedule in location.schedules or []
         if isinstance(schedule, dg.ScheduleDefinition)
     }
-    assert told == {"nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion")}
-    (schedule,) = location.schedules or []
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert told == {
+        "nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion"),
+        "after_session_schedule": ("30 1 * * *", "America/New_York", "after_session"),
+    }
+    for schedule in location.schedules or []:
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
 
 def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definitions) -> None:

@@ -10,11 +10,17 @@ from typing import TypeGuard
 import yaml
 
 from instgov_dagster.governance.reason_page import reasons_markdown
+from instgov_dagster.governance.reporting.card import card_markdown
+from instgov_dagster.governance.reporting.rule_page import rules_markdown
+from instgov_dagster.vocabulary.config import Policy
+from instgov_dagster_tests.repository.places import enforced_places, named_by_tests
 
 ROOT = Path(__file__).parents[2]
 LIST = ROOT / "docs" / "roadmap.yaml"
 PAGE = ROOT / "docs" / "roadmap.md"
 REASONS = ROOT / "docs" / "reasons.md"
+RULES = ROOT / "docs" / "governance-rules.md"
+CARD = ROOT / "docs" / "report-card.md"
 TESTS = ROOT / "instgov_dagster_tests"
 
 _HEAD = """\
@@ -165,10 +171,19 @@ def _boxes(marks: list[ast.expr]) -> tuple[str, ...]:
     return tuple(str(a.value) for call in calls for a in call.args if isinstance(a, ast.Constant))
 
 
+def rules_page() -> str:
+    """Write the page of rules from their table, the default policy and the sources."""
+    return rules_markdown(
+        Policy(), enforced_places(ROOT / "instgov_dagster"), named_by_tests(TESTS)
+    )
+
+
 def write() -> Path:
-    """Write the generated pages again: the roadmap from the tree, the reasons from their enum."""
+    """Write the generated pages again: roadmap, reasons and rules from the tree and its tables."""
     PAGE.write_text(render(load_boxes(), collect_tests()), encoding="utf-8")
     REASONS.write_text(reasons_markdown(), encoding="utf-8")
+    RULES.write_text(rules_page(), encoding="utf-8")
+    CARD.write_text(card_markdown(), encoding="utf-8")
     return PAGE
 
 

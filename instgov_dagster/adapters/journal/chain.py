@@ -19,13 +19,12 @@ from instgov_dagster.adapters.journal.frames import (
     encode_payload,
     frame_name,
 )
-from instgov_dagster.adapters.journal.scan import (
+from instgov_dagster.adapters.journal.scan import Position, chain_position, read_frames
+from instgov_dagster.adapters.journal.segments import (
     BrokenFrame,
-    Position,
-    chain_position,
     list_segments,
-    read_frames,
     segment_path,
+    segment_size,
 )
 from instgov_dagster.adapters.runtime import Clock, FileLock, RealClock, fsync_directory
 from instgov_dagster.vocabulary.audit import AppendReceipt
@@ -291,7 +290,7 @@ def _start_of(journal_dir: Path, chain: str, segment: int) -> Position:
     if segment == 1:
         return Position.start(chain)
     before = chain_position(journal_dir, chain, up_to=segment - 1)
-    size = segment_path(journal_dir, chain, before.segment).stat().st_size
+    size = segment_size(journal_dir, chain, before.segment)
     if before.segment != segment - 1 or before.offset != size:
         name = frame_name(chain, before.segment, before.sequence + 1)
         raise BrokenFrame(name, "a closed segment must end at its last frame")

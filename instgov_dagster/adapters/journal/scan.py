@@ -1,14 +1,14 @@
 """Read a chain's segments and check each frame against the one before; nothing is written here."""
 
-import re
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from instgov_dagster.adapters.journal.frames import (
     HEADER_BYTES,
     LENGTH_BYTES,
-    SEGMENT_SUFFIX,
     Frame,
     chain_digest,
     decode_header,
@@ -16,27 +16,13 @@ from instgov_dagster.adapters.journal.frames import (
     genesis,
     whole_stream_length,
 )
-from instgov_dagster.vocabulary.errors import SystemHalt
-from instgov_dagster.vocabulary.reasons import ReasonCode
-
-_SEGMENT_NAME = re.compile(r"(\d{6})" + re.escape(SEGMENT_SUFFIX))
-
-
-class BrokenFrame(SystemHalt):
-    """A chain does not verify: which frame, and why.
-
-    Parameters
-    ----------
-    frame
-        The frame's name, e.g. ``loop/000001.igj#12``.
-    why
-        What was wrong with it.
-    """
-
-    def __init__(self, frame: str, why: str) -> None:
-        super().__init__(ReasonCode.CHAIN_BROKEN, f"{frame}: {why}")
-        self.frame = frame
-        self.why = why
+from instgov_dagster.adapters.journal.segments import (
+    BrokenFrame,
+    has_segment,
+    list_segments,
+    segment_body,
+    segment_path,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,28 +48,6 @@ class Position:
         return cls(
             segment=frame.segment, offset=frame.end, sequence=frame.sequence, head=frame.head
         )
-
-
-def segment_path(journal_dir: Path, chain: str, segment: int) -> Path:
-    """Return the file of one segment."""
-    return journal_dir / chain / f"{segment:06d}{SEGMENT_SUFFIX}"
-
-
-def list_segments(journal_dir: Path, chain: str) -> list[int]:
-    """List a chain's segments, which must count 1, 2, 3, ... without a gap.
-
-    Raises
-    ------
-    BrokenFrame
-        If a segment in the middle or at the start is missing.
-    """
-    folder = journal_dir / chain
-    names = [_SEGMENT_NAME.fullmatch(p.name) for p in folder.iterdir()] if folder.is_dir() else []
-    numbers = sorted(int(m.group(1)) for m in names if m is not None)
-    for wanted, found in enumerate(numbers, start=1):
-        if wanted != found:
-            raise BrokenFrame(f"{chain}/{wanted:06d}{SEGMENT_SUFFIX}", "the segment is missing")
-    return numbers
 
 
 def next_frame(
@@ -179,7 +143,7 @@ def read_frames(
         if segment != at.segment:
             at = Position(segment=segment, offset=0, sequence=at.sequence, head=at.head)
         base = at.offset
-        body = _read_from(segment_path(journal_dir, chain, segment), at, chain)
+        body = _read_from(journal_dir, chain, at)
         is_last = segment == segments[-1]
         while (
             frame := next_frame(body, base, at, chain=chain, key=key, is_last=is_last)
@@ -192,18 +156,19 @@ def _segments_from(journal_dir: Path, chain: str, first: int) -> list[int]:
     if first == 1:
         return list_segments(journal_dir, chain)
     last = first
-    while segment_path(journal_dir, chain, last).exists():
+    while has_segment(journal_dir, chain, last):
         last += 1
     return list(range(first, last))
 
 
-def _read_from(path: Path, at: Position, chain: str) -> memoryview:
-    with path.open("rb") as stream:
-        if stream.seek(0, 2) < at.offset:
-            name = frame_name(chain, at.segment, at.sequence)
-            raise BrokenFrame(name, "the segment is shorter than it was")
-        stream.seek(at.offset)
-        return memoryview(stream.read())
+def _read_from(journal_dir: Path, chain: str, at: Position) -> memoryview:
+    # One byte before the point is read as well: that it is there shows nothing was cut away.
+    before = min(at.offset, 1)
+    body = segment_body(journal_dir, chain, at.segment, start=at.offset - before)
+    if len(body) < before:
+        name = frame_name(chain, at.segment, at.sequence)
+        raise BrokenFrame(name, "the segment is shorter than it was")
+    return memoryview(body)[before:]
 
 
 def chain_position(journal_dir: Path, chain: str, *, up_to: int | None = None) -> Position:
@@ -219,14 +184,19 @@ def chain_position(journal_dir: Path, chain: str, *, up_to: int | None = None) -
     The proof is :func:`read_frames` or ``verify_chain``; this reads headers, hashes nothing.
     """
     for segment in reversed(list_segments(journal_dir, chain)[:up_to]):
-        found = _last_header(segment_path(journal_dir, chain, segment), segment, chain)
+        found = _last_header(journal_dir, chain, segment)
         if found is not None:
             return found
     return Position.start(chain)
 
 
-def _last_header(path: Path, segment: int, chain: str) -> Position | None:
-    with path.open("rb") as stream:
+def _last_header(journal_dir: Path, chain: str, segment: int) -> Position | None:
+    path = segment_path(journal_dir, chain, segment)
+    try:
+        stream: BinaryIO = path.open("rb")
+    except FileNotFoundError:
+        stream = io.BytesIO(segment_body(journal_dir, chain, segment))
+    with stream:
         size = stream.seek(0, 2)
         offset, last = 0, None
         while offset + HEADER_BYTES <= size:

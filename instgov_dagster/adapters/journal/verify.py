@@ -6,12 +6,12 @@ from pathlib import Path
 
 from instgov_dagster.adapters.journal.anchors import Anchor
 from instgov_dagster.adapters.journal.frames import SEGMENT_SUFFIX, frame_name
-from instgov_dagster.adapters.journal.scan import (
+from instgov_dagster.adapters.journal.scan import Position, read_frames
+from instgov_dagster.adapters.journal.segments import (
+    COMPACT_SUFFIX,
     BrokenFrame,
-    Position,
     list_segments,
-    read_frames,
-    segment_path,
+    segment_size,
 )
 
 
@@ -96,7 +96,7 @@ def _torn_bytes(journal_dir: Path, chain: str, at: Position) -> int:
     segments = list_segments(journal_dir, chain)
     if not segments:
         return 0
-    size = segment_path(journal_dir, chain, segments[-1]).stat().st_size
+    size = segment_size(journal_dir, chain, segments[-1])
     return size - (at.offset if at.segment == segments[-1] else 0)
 
 
@@ -115,4 +115,6 @@ def list_chains(journal_dir: Path) -> tuple[str, ...]:
     """Name the chains that hold at least one segment."""
     if not journal_dir.is_dir():
         return ()
-    return tuple(sorted({p.parent.name for p in journal_dir.glob(f"*/*{SEGMENT_SUFFIX}")}))
+    suffixes = (SEGMENT_SUFFIX, COMPACT_SUFFIX)
+    found = (path for suffix in suffixes for path in journal_dir.glob(f"*/*{suffix}"))
+    return tuple(sorted({path.parent.name for path in found}))

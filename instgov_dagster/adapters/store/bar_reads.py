@@ -1,7 +1,7 @@
 """Reading bars as they were known at an instant: never a version that came later."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, cast
 
 import duckdb
@@ -40,6 +40,17 @@ _COLUMNS = (
     " asset_class, provider, source, known_at, is_restated"
 )
 BATCH_SYMBOLS = 250
+#: How many of a symbol's last bars are published with where each of them came from.
+LINEAGE_BARS = 5
+_LINEAGE_DAYS = 30
+_LINEAGE = """
+SELECT symbol, date, open, high, low, close, adj_close, volume, version, provider, known_at,
+    recorded_at, run_id, source_sha256, is_restated
+FROM bar_versions
+WHERE known_at <= ? AND date >= ?
+QUALIFY row_number() OVER (PARTITION BY symbol, date, ordinal ORDER BY version DESC) = 1
+    AND NOT is_withdrawn
+"""
 
 
 class PriceMatrix(NamedTuple):
@@ -91,6 +102,28 @@ def bars_as_of(
         part = cast("pl.DataFrame", pl.from_arrow(table))
         parts.append(part.sort("symbol", "date", "ordinal").drop("ordinal"))
     return pl.concat(parts).with_columns(pl.col("known_at").dt.convert_time_zone("UTC"))
+
+
+def bar_lineage(con: duckdb.DuckDBPyConnection, known_at: datetime) -> pl.DataFrame:
+    """Read the last bars of every symbol as they were known, with where each came from.
+
+    Parameters
+    ----------
+    known_at
+        UTC; a bar known later is not returned, and does not hide the one it replaced.
+
+    Returns
+    -------
+    At most `LINEAGE_BARS` rows a symbol, sorted by symbol and date: prices, version, ``known_at``,
+    the run that stored the bar and the sha256 of the payload it was read from.
+    """
+    first = known_at.date() - timedelta(days=_LINEAGE_DAYS)
+    found = con.execute(_LINEAGE, [known_at, first]).to_arrow_table()
+    frame = cast("pl.DataFrame", pl.from_arrow(found)).sort("symbol", "date")
+    instants = ("known_at", "recorded_at")
+    return frame.with_columns(pl.col(name).dt.convert_time_zone("UTC") for name in instants).filter(
+        pl.col("date").rank("dense", descending=True).over("symbol") <= LINEAGE_BARS
+    )
 
 
 def first_dates_held(con: duckdb.DuckDBPyConnection) -> dict[str, date]:

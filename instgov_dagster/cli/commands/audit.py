@@ -1,14 +1,17 @@
-"""`audit verify` and `audit replay`: the chains walked again, the decisions folded again."""
+"""`audit`: the chains walked again, exported and compacted, the decisions folded again."""
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from instgov_dagster.cli.options import ConfigOption, HomeOption, JsonOption, resolve_home
 from instgov_dagster.cli.output import CHECK_FAILED, DONE, exit_codes, print_json, quiet_stdout
 from instgov_dagster.vocabulary.errors import InputError
+
+if TYPE_CHECKING:
+    from instgov_dagster.adapters.runtime import Home
 
 app = typer.Typer(help="The journal's proof.", no_args_is_help=True)
 
@@ -62,6 +65,95 @@ def verify(home: HomeOption) -> dict[str, Any]:
         "anchored": sum(report.anchored for report in reports),
         "chains": [asdict(report) for report in reports],
     }
+
+
+@app.command(name="export")
+def export_command(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; new or empty.")],
+    home: HomeOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a bundle that a third party verifies without this program."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        fields = export(home, out)
+        if as_json:
+            print_json(fields, descriptor)
+        else:
+            typer.echo(f"{len(fields['files'])} files in {out}, sealed by {fields['sha256']}")
+            typer.echo(f"  verify it with: python {out / 'verify.py'} --sha256 {fields['sha256']}")
+
+
+def export(home: HomeOption, out: Path) -> dict[str, Any]:
+    """Export the three chains of a home.
+
+    Raises
+    ------
+    InputError
+        If there is no journal at the home, or something stands where the bundle should.
+    """
+    from dataclasses import asdict
+
+    from instgov_dagster.adapters.journal import export_bundle, key_from
+    from instgov_dagster.vocabulary.governance import Chain
+
+    place = _require_journal(home)
+    names = [chain.value for chain in Chain]
+    return asdict(
+        export_bundle(
+            out.resolve(), place.journal_dir, place.anchors, names, key=key_from(os.environ)
+        )
+    )
+
+
+@app.command(name="compact")
+def compact_command(home: HomeOption = None, *, as_json: JsonOption = False) -> None:
+    """Turn closed, anchored segments into Parquet that gives every byte of them back."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        fields = compact(home)
+        if as_json:
+            print_json(fields, descriptor)
+        else:
+            for row in fields["segments"]:
+                ratio = row["bytes_before"] / row["bytes_after"]
+                typer.echo(
+                    f"{row['chain']} {row['segment']:06d}: {row['frames']} frames, "
+                    f"{row['bytes_before']} -> {row['bytes_after']} bytes ({ratio:.1f}x)"
+                )
+            typer.echo(f"{len(fields['segments'])} segments compacted")
+
+
+def compact(home: HomeOption) -> dict[str, Any]:
+    """Compact the three chains of a home.
+
+    Raises
+    ------
+    InputError
+        If there is no journal at the home.
+    """
+    from dataclasses import asdict
+
+    from instgov_dagster.adapters.journal import compact_chains, key_from
+    from instgov_dagster.vocabulary.governance import Chain
+
+    place, key = _require_journal(home), key_from(os.environ)
+    chains = [chain.value for chain in Chain]
+    done = compact_chains(place.journal_dir, place.anchors, chains, key=key)
+    rows = [{**asdict(row), "path": str(row.path.relative_to(place.root))} for row in done]
+    return {
+        "segments": rows,
+        "bytes_before": sum(row.bytes_before for row in done),
+        "bytes_after": sum(row.bytes_after for row in done),
+    }
+
+
+def _require_journal(home: HomeOption) -> "Home":
+    from instgov_dagster.adapters.runtime import Home
+
+    place = Home(resolve_home(home))
+    if not place.journal_dir.is_dir():
+        raise InputError(f"--home must hold a journal, was {place.root}")
+    return place
 
 
 @app.command(name="replay")

@@ -37,7 +37,7 @@ NIGHT_ASSETS = (
     "belief_pictures",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
-AFTER_ASSETS = ("audit_chain", "reconciliation")
+AFTER_ASSETS = ("audit_chain", "compacted_journal", "reconciliation", "report_card")
 
 nightly_ingestion = dg.define_asset_job(
     "nightly_ingestion",
@@ -58,7 +58,7 @@ after_session = dg.define_asset_job(
     "after_session",
     selection=dg.AssetSelection.assets(*AFTER_ASSETS),
     executor_def=dg.in_process_executor,
-    description="What follows a session: chains against anchors, broker against journal.",
+    description="What follows a day: chains, anchors, broker, parity, compaction, report card.",
 )
 
 

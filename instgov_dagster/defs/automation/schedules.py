@@ -1,15 +1,16 @@
-"""The night's schedule: 02:00 in New York, every day, for crypto has no weekend."""
+"""The schedules: the night at 02:00 in New York, and before it what follows the day that ended."""
 
 import os
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from instgov_dagster.defs.automation.jobs import nightly_ingestion
+from instgov_dagster.defs.automation.jobs import after_session, nightly_ingestion
 from instgov_dagster.defs.graph import MARKET_TIMEZONE, market_day
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.bars import Market
+from instgov_dagster.vocabulary.governance import Chain
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 
@@ -32,6 +33,23 @@ def nightly_schedule(
         )
     day = market_day(instant).isoformat()
     return dg.RunRequest(run_key=f"night-{day}", partition_key=day)
+
+
+@dg.schedule(
+    job=after_session,
+    cron_schedule="30 1 * * *",
+    execution_timezone=MARKET_TIMEZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for what follows the day that has just ended in New York: its parity first.",
+)
+def after_session_schedule(
+    context: dg.ScheduleEvaluationContext, platform: PlatformResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for yesterday's audit, reconciliation, parity and report card, where it was traded."""
+    if not (platform.layout().journal_dir / Chain.LOOP).is_dir():
+        return dg.SkipReason("no session was ever led on this home: nothing follows it")
+    day = (market_day(context.scheduled_execution_time) - timedelta(days=1)).isoformat()
+    return dg.RunRequest(run_key=f"after-{day}", partition_key=day)
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:

@@ -1,13 +1,14 @@
-"""The night's schedule: the day it asks for, and when it does not ask."""
+"""The schedules: the day each asks for, and when it does not ask."""
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 import pytest
 
-from instgov_dagster.defs.automation.schedules import nightly_schedule
+from instgov_dagster.defs.automation.schedules import after_session_schedule, nightly_schedule
 from instgov_dagster.defs.resources import PlatformResource
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -74,3 +75,26 @@ def test_the_live_market_is_asked_for_outside_trading_hours_only(
     if isinstance(answer, dg.SkipReason):
         assert answer.skip_message
         assert "INGESTION_WINDOW_CLOSED" in answer.skip_message
+
+
+def follow(instance: dg.DagsterInstance, home: Path, *clock: int) -> dg.RunRequest | dg.SkipReason:
+    year, month, day, hour, minute = clock
+    with dg.build_schedule_context(
+        instance=instance,
+        scheduled_execution_time=datetime(year, month, day, hour, minute, tzinfo=NEW_YORK),
+        resources={"platform": PlatformResource(home=str(home))},
+    ) as context:
+        answer = after_session_schedule(context)
+    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+    return answer
+
+
+def test_what_follows_a_day_is_asked_for_once_it_has_ended_and_was_traded(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    clock = (2025, 3, 12, 1, 30)
+    assert isinstance(follow(instance, tmp_path, *clock), dg.SkipReason)
+    (tmp_path / "journal" / "loop").mkdir(parents=True)
+    request = follow(instance, tmp_path, *clock)
+    assert isinstance(request, dg.RunRequest)
+    assert (request.partition_key, request.run_key) == ("2025-03-11", "after-2025-03-11")

@@ -116,6 +116,7 @@ def test_the_chains_of_a_sound_home_verify_to_their_anchors(led: Led) -> None:
     assert verdicts_of(result) == {
         ("audit_chain", "chain_verifies"): True,
         **{("reconciliation", f"{name}_agree"): True for name in INVARIANTS},
+        ("reconciliation", "parity"): True,
     }
     facts = metadata_of(result, "audit_chain")
     told = metadata_of(session, "decision_journal")

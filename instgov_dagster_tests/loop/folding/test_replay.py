@@ -99,6 +99,19 @@ def test_the_state_after_a_frame_is_restored_bit_by_bit(led: Platform) -> None:
     assert seen > FIRST + SECOND
 
 
+def test_a_state_that_is_not_the_one_that_was_left_stops_the_session(led: Platform) -> None:
+    replayed = Replay(led.home, led.policy, key=None, code_hash=led.code_hash)
+    replayed.run()
+    assert replayed.kept is not None
+    trail = Trail(day=ASOF)
+    for frame in frames(led):
+        trail.follow(frame)
+    trail.told_hash = "0" * 64
+    with pytest.raises(SystemHalt) as halt:
+        trail.restore(replayed.kept)
+    assert halt.value.reason_code is ReasonCode.STATE_NOT_CONTINUED
+
+
 def decision_payloads(platform: Platform) -> list[tuple[str, dict[str, Any]]]:
     # What was decided, without the names of the processes that wrote it.
     out = []

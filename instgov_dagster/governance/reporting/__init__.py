@@ -1,0 +1,1 @@
+"""What governance asks, as tables: every rule with its threshold, every control with its proof."""

@@ -12,6 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from instgov_dagster.definitions import defs
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS
 from instgov_dagster.loop.night import INPUT_TABLES, STEPS
+from instgov_dagster.loop.proving.drills.catalog import CATALOG
 from instgov_dagster_tests.repository.roadmap import ROOT
 
 SHELL = ROOT / "instgov_dagster" / "defs"
@@ -56,6 +57,7 @@ PARENTS = {
     "portfolio": {"published_snapshot"},
     "audit_chain": {"decision_journal"},
     "reconciliation": {"decision_journal", "audit_chain"},
+    "fire_drills": set(),
 }
 GROUPS = {
     "bars": [
@@ -70,8 +72,8 @@ GROUPS = {
         "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
-        "audit_chain", "decision_journal", "governance_decisions", "live_decisions", "portfolio",
-        "published_snapshot", "reconciliation", "strategy_lifecycle",
+        "audit_chain", "decision_journal", "fire_drills", "governance_decisions",
+        "live_decisions", "portfolio", "published_snapshot", "reconciliation", "strategy_lifecycle",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -115,6 +117,7 @@ BLOCKING = {
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},
     "reconciliation": {"cash_agree", "fills_agree", "orders_agree", "positions_agree"},
+    "fire_drills": {f"{name}_fires" for name in CATALOG},
 }  # fmt: skip
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
@@ -133,10 +136,12 @@ WARNING = {
 }  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
 AFTER = {"audit_chain", "reconciliation"}
+DRILLS = {"fire_drills"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - AFTER,
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS,
     "governed_live_loop": LIVE,
     "after_session": AFTER,
+    "fire_drills": DRILLS,
 }
 
 
@@ -206,7 +211,7 @@ def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Def
     assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
 
 
-def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
+def test_the_night_ticks_at_two_and_the_drills_at_four_in_new_york_from_the_start(
     location: dg.Definitions,
 ) -> None:
     told = {
@@ -214,9 +219,12 @@ def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
         for schedule in location.schedules or []
         if isinstance(schedule, dg.ScheduleDefinition)
     }
-    assert told == {"nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion")}
-    (schedule,) = location.schedules or []
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert told == {
+        "nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion"),
+        "fire_drills_schedule": ("0 4 * * *", "America/New_York", "fire_drills"),
+    }
+    for schedule in location.schedules or []:
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING  # type: ignore[union-attr]  # none is partitioned otherwise
 
 
 def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definitions) -> None:

@@ -35,6 +35,7 @@ NIGHT_ASSETS = (
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
 AFTER_ASSETS = ("audit_chain", "reconciliation")
+DRILL_ASSETS = ("fire_drills",)
 
 nightly_ingestion = dg.define_asset_job(
     "nightly_ingestion",
@@ -56,6 +57,13 @@ after_session = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*AFTER_ASSETS),
     executor_def=dg.in_process_executor,
     description="What follows a session: chains against anchors, broker against journal.",
+)
+
+fire_drills = dg.define_asset_job(
+    "fire_drills",
+    selection=dg.AssetSelection.assets(*DRILL_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="A fault per control in a scratch home: a control that stays silent fails.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The night's schedule: 02:00 in New York, every day, for crypto has no weekend."""
+"""The schedules: the night at 02:00 in New York, every day, and the fire drills after it."""
 
 import os
 from datetime import datetime
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from instgov_dagster.defs.automation.jobs import nightly_ingestion
+from instgov_dagster.defs.automation.jobs import fire_drills, nightly_ingestion
 from instgov_dagster.defs.graph import MARKET_TIMEZONE, market_day
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.bars import Market
@@ -32,6 +32,19 @@ def nightly_schedule(
         )
     day = market_day(instant).isoformat()
     return dg.RunRequest(run_key=f"night-{day}", partition_key=day)
+
+
+@dg.schedule(
+    job=fire_drills,
+    cron_schedule="0 4 * * *",
+    execution_timezone=MARKET_TIMEZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for the fire drills of the day, two hours after its night.",
+)
+def fire_drills_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Ask for today's drills: no control goes a day without having been seen to fire (9.5)."""
+    day = market_day(context.scheduled_execution_time).isoformat()
+    return dg.RunRequest(run_key=f"drills-{day}", partition_key=day)
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:

@@ -17,6 +17,47 @@ if TYPE_CHECKING:
 NameOption = Annotated[str | None, typer.Option("--name", help="Only the drill of this name.")]
 
 
+def prove_command(*, as_json: JsonOption = False) -> None:
+    """Prove that nothing is sent past governance; exit 1 where an invariant fails in any state."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        fields = prove(is_shown=not as_json)
+        if as_json:
+            print_json(fields, descriptor)
+        else:
+            _print_proof(fields)
+        code = DONE if fields["ok"] else CHECK_FAILED
+    raise typer.Exit(code)
+
+
+def prove(*, is_shown: bool = False) -> dict[str, Any]:
+    """Enumerate the proof's spaces through the code; the journal it writes is gone afterwards."""
+    from instgov_dagster.loop.proving.enumeration import PROGRESS_FILE
+    from instgov_dagster.loop.proving.proof import prove as prove_everything
+
+    with tempfile.TemporaryDirectory(prefix="instgov-prove-") as folder:
+        place = Path(folder)
+        with progress(place / PROGRESS_FILE, "states", is_shown=is_shown):
+            return prove_everything(place).to_dict()
+
+
+def _print_proof(fields: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("invariant", "states", "violations", "what holds")
+    for row in fields["invariants"]:
+        table.add_row(row["name"], f"{row['states']:,}", str(row["violations"]), row["statement"])
+    users = Table("guarded", "used by", "holds")
+    for row in fields["sources"]:
+        word = "yes" if row["ok"] else "NO"
+        users.add_row(row["target"], ", ".join(row["users"]) or "nobody", word)
+    console = Console()
+    console.print(table)
+    console.print(users)
+    word = "proved" if fields["ok"] else "NOT PROVED"
+    typer.echo(f"{word}: {fields['states_visited']:,} states visited")
+
+
 def drill_command(
     name: NameOption = None,
     home: HomeOption = None,

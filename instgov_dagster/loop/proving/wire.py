@@ -97,12 +97,12 @@ def wired(key: bytes = KEY) -> tuple[Router, RecordingBroker]:
     return Router(broker, key=key), broker
 
 
-def send(router: Router, orders: Sequence[ApprovedOrder]) -> ReasonCode | None:
+def send(router: Router, orders: Sequence[Order]) -> ReasonCode | None:
     """Send orders through the router; give the code it refused them by, None where it took them."""
     views = {order.symbol: VIEW for order in orders}
     shares = {order.client_order_id: (("strategy", 1.0),) for order in orders}
     try:
-        router.send(orders, views, shares)
+        router.send(orders, views, shares)  # type: ignore[arg-type]  # forged ones too, on purpose
     except SystemHalt as halt:
         return halt.reason_code
     return None
@@ -152,6 +152,7 @@ def sample_decision(
         model_confidence=1.0,
         vetoed=is_vetoed,
         veto_reason=code if is_vetoed else None,
+        veto_triggers=(code,) if is_vetoed else (),
         cycle_id=cycle_id,
         timestamp=NOON,
         symbol=symbol,
@@ -175,6 +176,6 @@ def refused_forgeries() -> dict[str, tuple[ReasonCode | None, int]]:
     answers = {}
     for how, forged in forgeries.items():
         router, broker = wired()
-        code = send(router, [forged])  # type: ignore[list-item]  # on purpose
+        code = send(router, [forged])
         answers[how] = (code, len(broker.submitted))
     return answers

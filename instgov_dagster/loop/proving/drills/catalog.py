@@ -93,7 +93,7 @@ _AUDIT: dict[str, _Row] = {
     ),
     "phase_skipped_at_night": (
         "A step of the night needs the stamps of the phases before its own.",
-        "the night runs market_impact straight after ingestion",
+        "bars are restated and the night goes on without judging them anew",
         ReasonCode.PHASE_ORDER_VIOLATED, _STOP, _NOTHING,
     ),
     "forged_order": (
@@ -152,7 +152,7 @@ _CAPITAL: dict[str, _Row] = {
     ),
     "solver_lie": (
         "An answer that breaks a cap is not believed, whatever the solver says of it.",
-        "the solver answers a hundred times the weights that are optimal and calls it solved",
+        "the solver answers a ten-thousandth more than the caps allow and calls it solved",
         ReasonCode.AUCTION_NO_TRADE, _RUNNING, _CANCELS,
     ),
     "cvar_breach": (

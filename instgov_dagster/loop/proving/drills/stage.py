@@ -48,6 +48,7 @@ DRILL_SECTORS: Mapping[str, str] = {
     "^VIX": "UNKNOWN",
 }
 LED_CYCLES = 3
+LAST_STEP = "governance_decisions"
 _CODES: Mapping[type[InstgovError], ReasonCode] = {
     LeaseHeld: ReasonCode.LEASE_HELD,
     WarehouseBusy: ReasonCode.WAREHOUSE_BUSY,
@@ -265,13 +266,15 @@ def write_universe(folder: Path, sectors: Mapping[str, str]) -> None:
 
 
 def set_up(folder: Path, config_dir: Path) -> Path:
-    """Run one whole night and a short session of it, to be copied for each drill."""
+    """Run a night up to its decisions and a short session of it, to be copied for each drill."""
     write_rules(folder / "config", config_dir)
     platform = open_platform(_settings(folder), {})
     with NightRun(platform, DRILL_DAY, run_id="drill-night") as night:
         night.ingest()
         for step in STEPS:
             night.run_step(step.name)
+            if step.name == LAST_STEP:
+                break  # what follows decides nothing: it judges the models
         night.publish()
     run_session(platform, DRILL_DAY, cycles=LED_CYCLES, period_seconds=0.0, run_id="drill-base")
     return folder

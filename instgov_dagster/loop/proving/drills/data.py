@@ -1,5 +1,6 @@
 """Drills of what is known: quotes, forecasts, history, references, regime, stress set."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -43,7 +44,13 @@ def crossed_quotes(stage: Stage) -> None:
 def nan_forecast(stage: Stage) -> None:
     """Let every model forecast NaN for every other symbol that trades."""
     stage.touched = frozenset(stage.traded()[::2])
-    is_touched = pl.col("symbol").is_in(sorted(stage.touched))
+    blind_forecasts(stage, sorted(stage.touched))
+    stage.lead()
+
+
+def blind_forecasts(stage: Stage, symbols: Sequence[str]) -> None:
+    """Publish the night again with NaN for every forecast of some symbols."""
+    is_touched = pl.col("symbol").is_in(list(symbols))
 
     def blind(rows: pl.DataFrame) -> pl.DataFrame:
         return rows.with_columns(
@@ -52,7 +59,6 @@ def nan_forecast(stage: Stage) -> None:
         )
 
     republish(stage, tables={"model_decay_metrics": blind})
-    stage.lead()
 
 
 def history_missing(stage: Stage) -> None:

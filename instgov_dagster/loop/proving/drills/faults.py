@@ -22,13 +22,12 @@ from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSp
 from instgov_dagster.adapters.store.published import publish, read_snapshot
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.proving.drills.stage import Stage
+from instgov_dagster.loop.proving.drills.stage import KEPT_SNAPSHOTS, Stage
 from instgov_dagster.vocabulary.bars import Market, Universe
 
 Spoil = Callable[[Quotes, int], Quotes]
 Alter = Callable[[pl.DataFrame], pl.DataFrame]
 
-_KEPT_SNAPSHOTS = 5
 _HOLD_A_FILE = (
     "import duckdb, sys\n"
     "held = duckdb.connect(sys.argv[1])\n"
@@ -175,7 +174,7 @@ def republish(
         folder,
         {**held.tables, **altered},
         meta={**held.meta, **(meta or {})},
-        keep=_KEPT_SNAPSHOTS,
+        keep=KEPT_SNAPSHOTS,
     )
 
 

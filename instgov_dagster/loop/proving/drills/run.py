@@ -13,7 +13,7 @@ from instgov_dagster.adapters.runtime import RealClock
 from instgov_dagster.loop.proving.drills import audit, capital, data, system
 from instgov_dagster.loop.proving.drills.catalog import CATALOG, DrillSpec
 from instgov_dagster.loop.proving.drills.evidence import Evidence, evidence_from_dict
-from instgov_dagster.loop.proving.drills.stage import Stage, set_up, stage_of
+from instgov_dagster.loop.proving.drills.stage import Stage, set_up, stage_of, take_over
 from instgov_dagster.vocabulary.errors import InputError
 
 #: Counts the drills held, in the scratch folder.
@@ -45,7 +45,9 @@ def require_drills(names: Collection[str]) -> tuple[DrillSpec, ...]:
     return tuple(spec for name, spec in CATALOG.items() if not names or name in names)
 
 
-def run_drills(names: Collection[str], config_dir: Path, scratch: Path) -> tuple[Evidence, ...]:
+def run_drills(
+    names: Collection[str], config_dir: Path, scratch: Path, *, base: Path | None = None
+) -> tuple[Evidence, ...]:
     """Set one installation up, and hold each drill on a copy of it.
 
     Faults are real: a limit of this process, a locked file, a killed feed. Whoever calls runs
@@ -59,20 +61,37 @@ def run_drills(names: Collection[str], config_dir: Path, scratch: Path) -> tuple
         The rules in force.
     scratch
         An empty folder; what is left in it is the first night, and a counter of drills held.
+    base
+        An installation that other code set up, to be drilled with this one; None sets one up.
     """
     specs, rows = require_drills(names), list[Evidence]()
-    base = set_up(scratch / "base", config_dir)
+    held = scratch / "base"
+    if base is None:
+        set_up(held, config_dir)
+    else:
+        take_over(base, held)
     for spec in specs:
         folder = scratch / spec.name
-        rows.append(hold_drill(spec, stage_of(base, folder)))
+        rows.append(hold_drill(spec, stage_of(held, folder)))
         shutil.rmtree(folder)
         (scratch / PROGRESS_FILE).write_text(f"{len(rows)}/{len(specs)} drills", encoding="utf-8")
     return tuple(rows)
 
 
-def hold_drill(spec: DrillSpec, stage: Stage) -> Evidence:
-    """Hold one drill on its own stage and judge what is seen."""
-    ACTS[spec.name](stage)
+def hold_drill(
+    spec: DrillSpec, stage: Stage, *, act: Callable[[Stage], None] | None = None
+) -> Evidence:
+    """Hold one drill on its own stage and judge what is seen.
+
+    Parameters
+    ----------
+    act
+        What is done; by default what the drill of this name does.
+    """
+    try:
+        (act or ACTS[spec.name])(stage)
+    except Exception as error:  # noqa: BLE001  # what breaks the drill is no firing, whatever it is
+        stage.failures.append(f"{type(error).__name__}: {error}")
     stage.conclude()
     state = stage.platform.state_log().refresh()
     failures = list(stage.failures)
@@ -99,7 +118,12 @@ def hold_drill(spec: DrillSpec, stage: Stage) -> Evidence:
 
 
 def drills_apart(
-    names: Collection[str], config_dir: Path, scratch: Path, *, package: Path | None = None
+    names: Collection[str],
+    config_dir: Path,
+    scratch: Path,
+    *,
+    package: Path | None = None,
+    base: Path | None = None,
 ) -> tuple[Evidence, ...]:
     """Run drills in a process of their own: its limits and locks are nobody else's.
 
@@ -109,6 +133,8 @@ def drills_apart(
         An empty folder, the caller's to remove.
     package
         The folder that holds the package to drill; None drills this one.
+    base
+        An installation that is set up already; see `run_drills`.
 
     Raises
     ------
@@ -123,7 +149,7 @@ def drills_apart(
         environment["PYTHONPATH"] = str(package)
     program = [sys.executable, "-W", "ignore", "-m", "instgov_dagster.loop.proving.drills"]
     ended = subprocess.run(  # noqa: S603  # our own program
-        [*program, str(config_dir), str(scratch), *names],
+        [*program, str(config_dir), str(scratch), str(base or ""), *names],
         cwd=scratch,
         env=environment,
         capture_output=True,

@@ -13,6 +13,8 @@ from instgov_dagster.adapters.config import POLICY_FILE, UNIVERSE_FILE
 from instgov_dagster.adapters.journal import Frame, read_frames, unbundle
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan
 from instgov_dagster.adapters.paper.store import read_account
+from instgov_dagster.adapters.runtime import Home, code_sha256
+from instgov_dagster.adapters.store.published import publish, read_snapshot
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.solver import AuctionSolver
 from instgov_dagster.loop.decision.book import fresh_book
@@ -48,6 +50,7 @@ DRILL_SECTORS: Mapping[str, str] = {
     "^VIX": "UNKNOWN",
 }
 LED_CYCLES = 3
+KEPT_SNAPSHOTS = 5
 LAST_STEP = "governance_decisions"
 _CODES: Mapping[type[InstgovError], ReasonCode] = {
     LeaseHeld: ReasonCode.LEASE_HELD,
@@ -278,6 +281,15 @@ def set_up(folder: Path, config_dir: Path) -> Path:
         night.publish()
     run_session(platform, DRILL_DAY, cycles=LED_CYCLES, period_seconds=0.0, run_id="drill-base")
     return folder
+
+
+def take_over(base: Path, folder: Path) -> None:
+    """Copy an installation that other code set up, and publish its night as this code's own."""
+    shutil.copytree(base, folder)
+    night = Home(folder / "data").published / "night"
+    held = read_snapshot(night)
+    meta = {**held.meta, "code_hash": code_sha256()}
+    publish(night, held.tables, meta=meta, keep=KEPT_SNAPSHOTS)
 
 
 def stage_of(base: Path, folder: Path) -> Stage:

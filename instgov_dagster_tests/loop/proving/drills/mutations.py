@@ -205,13 +205,19 @@ def mutated(mutation: Mutation) -> str:
     return text.replace(mutation.old, mutation.new)
 
 
-def drill_mutated(name: str, folder: Path) -> Evidence:
-    """Copy the package, disable the drill's control in the copy, and hold the drill there."""
+def drill_mutated(name: str, folder: Path, *, base: Path) -> Evidence:
+    """Copy the package, disable the drill's control in the copy, and hold the drill there.
+
+    Parameters
+    ----------
+    base
+        An installation that sound code set up.
+    """
     copy = folder / "mutated" / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     mutation = MUTATIONS[name]
     (copy / mutation.path).write_text(mutated(mutation), encoding="utf-8")
     scratch = folder / "scratch"
     scratch.mkdir()
-    (row,) = drills_apart([name], CONFIG, scratch, package=copy.parent)
+    (row,) = drills_apart([name], CONFIG, scratch, package=copy.parent, base=base)
     return row

@@ -59,7 +59,7 @@ def imported(tree: ast.AST, module: str) -> Iterator[str]:
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Call) and _last(node.func) in _DYNAMIC:
-            yield from (a.value for a in node.args if isinstance(a, ast.Constant))
+            yield from (str(a.value) for a in node.args if isinstance(a, ast.Constant))
 
 
 def called(tree: ast.AST) -> Iterator[str]:

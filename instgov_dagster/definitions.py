@@ -5,11 +5,16 @@ import dagster as dg
 from instgov_dagster.defs import bars, beliefs
 from instgov_dagster.defs.automation.jobs import (
     after_session,
+    fire_drills,
     governed_live_loop,
     nightly_ingestion,
     rebuild_projection,
 )
-from instgov_dagster.defs.automation.schedules import after_session_schedule, nightly_schedule
+from instgov_dagster.defs.automation.schedules import (
+    after_session_schedule,
+    fire_drills_schedule,
+    nightly_schedule,
+)
 from instgov_dagster.defs.automation.sensors import (
     halt_sensor,
     live_loop_sensor,
@@ -17,10 +22,10 @@ from instgov_dagster.defs.automation.sensors import (
 )
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
-from instgov_dagster.defs.governance import live, nightly, proving, vetoes
+from instgov_dagster.defs.governance import drills, live, nightly, proving, vetoes
 from instgov_dagster.defs.resources import PlatformResource
 
-_WINGS = (bars, beliefs, capital, capital_rules, nightly, vetoes, live, proving)
+_WINGS = (bars, beliefs, capital, capital_rules, nightly, vetoes, live, proving, drills)
 
 
 @dg.definitions
@@ -29,8 +34,14 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(_WINGS),
         asset_checks=dg.load_asset_checks_from_modules(_WINGS),
-        jobs=[nightly_ingestion, governed_live_loop, after_session, rebuild_projection],
-        schedules=[nightly_schedule, after_session_schedule],
+        jobs=[
+            nightly_ingestion,
+            governed_live_loop,
+            after_session,
+            fire_drills,
+            rebuild_projection,
+        ],
+        schedules=[nightly_schedule, after_session_schedule, fire_drills_schedule],
         sensors=[live_loop_sensor, run_failure_alerts, halt_sensor],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,

@@ -2,7 +2,7 @@
 
 import typer
 
-from instgov_dagster.cli.commands import audit, bench, inspect, operate, run, veto, why
+from instgov_dagster.cli.commands import audit, bench, inspect, operate, prove, run, veto, why
 
 app = typer.Typer(
     name="instgov",
@@ -20,6 +20,8 @@ app.command(name="quality")(inspect.quality_command)
 app.command(name="halt")(operate.halt_command)
 app.command(name="resume")(operate.resume_command)
 app.command(name="rebuild")(operate.rebuild_command)
+app.command(name="prove")(prove.prove_command)
+app.command(name="drill")(prove.drill_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(bench.app, name="bench")
 app.add_typer(veto.app, name="veto")

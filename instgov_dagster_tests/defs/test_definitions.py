@@ -12,6 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from instgov_dagster.definitions import defs
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS
 from instgov_dagster.loop.night import INPUT_TABLES, STEPS
+from instgov_dagster.loop.proving.drills.catalog import CATALOG
 from instgov_dagster_tests.repository.roadmap import ROOT
 
 SHELL = ROOT / "instgov_dagster" / "defs"
@@ -69,6 +70,7 @@ PARENTS = {
     "reconciliation": {"decision_journal", "audit_chain"},
     "compacted_journal": {"audit_chain"},
     "report_card": {"audit_chain", "reconciliation"},
+    "fire_drills": set(),
 }
 GROUPS = {
     "bars": [
@@ -83,9 +85,9 @@ GROUPS = {
         "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
-        "audit_chain", "compacted_journal", "decision_journal", "governance_decisions",
-        "live_decisions", "portfolio", "published_snapshot", "reconciliation", "report_card",
-        "strategy_lifecycle", "veto_findings", "vetoes",
+        "audit_chain", "compacted_journal", "decision_journal", "fire_drills",
+        "governance_decisions", "live_decisions", "portfolio", "published_snapshot",
+        "reconciliation", "report_card", "strategy_lifecycle", "veto_findings", "vetoes",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -134,6 +136,7 @@ BLOCKING = {
     "reconciliation": {
         "cash_agree", "fills_agree", "orders_agree", "parity", "positions_agree",
     },
+    "fire_drills": {f"{name}_fires" for name in CATALOG},
 }  # fmt: skip
 WARNING = {
     "data_quality": {"every_symbol_is_valid"},
@@ -153,10 +156,12 @@ WARNING = {
 }  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
 AFTER = {"audit_chain", "compacted_journal", "reconciliation", "report_card"}
+DRILLS = {"fire_drills"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - AFTER,
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS,
     "governed_live_loop": LIVE,
     "after_session": AFTER,
+    "fire_drills": DRILLS,
 }
 
 
@@ -237,9 +242,10 @@ def test_the_schedules_tick_at_night_in_new_york_and_are_on_from_the_start(
     assert told == {
         "nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion"),
         "after_session_schedule": ("30 1 * * *", "America/New_York", "after_session"),
+        "fire_drills_schedule": ("0 4 * * *", "America/New_York", "fire_drills"),
     }
     for schedule in location.schedules or []:
-        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING  # type: ignore[union-attr]  # none is partitioned otherwise
 
 
 def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definitions) -> None:

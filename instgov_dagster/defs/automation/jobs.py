@@ -38,6 +38,7 @@ NIGHT_ASSETS = (
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
 AFTER_ASSETS = ("audit_chain", "compacted_journal", "reconciliation", "report_card")
+DRILL_ASSETS = ("fire_drills",)
 
 nightly_ingestion = dg.define_asset_job(
     "nightly_ingestion",
@@ -59,6 +60,13 @@ after_session = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*AFTER_ASSETS),
     executor_def=dg.in_process_executor,
     description="What follows a day: chains, anchors, broker, parity, compaction, report card.",
+)
+
+fire_drills = dg.define_asset_job(
+    "fire_drills",
+    selection=dg.AssetSelection.assets(*DRILL_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="A fault per control in a scratch home: a control that stays silent fails.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The schedules: the night at 02:00 in New York, and before it what follows the day that ended."""
+"""The schedules, in New York: what follows the day at 01:30, the night at 02:00, the drills at 04."""
 
 import os
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from instgov_dagster.defs.automation.jobs import after_session, nightly_ingestion
+from instgov_dagster.defs.automation.jobs import after_session, fire_drills, nightly_ingestion
 from instgov_dagster.defs.graph import MARKET_TIMEZONE, market_day
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.bars import Market
@@ -50,6 +50,19 @@ def after_session_schedule(
         return dg.SkipReason("no session was ever led on this home: nothing follows it")
     day = (market_day(context.scheduled_execution_time) - timedelta(days=1)).isoformat()
     return dg.RunRequest(run_key=f"after-{day}", partition_key=day)
+
+
+@dg.schedule(
+    job=fire_drills,
+    cron_schedule="0 4 * * *",
+    execution_timezone=MARKET_TIMEZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for the fire drills of the day, two hours after its night.",
+)
+def fire_drills_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Ask for today's drills: no control goes a day without having been seen to fire (9.5)."""
+    day = market_day(context.scheduled_execution_time).isoformat()
+    return dg.RunRequest(run_key=f"drills-{day}", partition_key=day)
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:

@@ -139,9 +139,9 @@ def _notes(case: SymbolCase, cycle: CycleCase) -> _Codes:
     return tuple(codes)
 
 
-def _blocks(case: SymbolCase, judged: _Judged) -> _Codes:
+def _blocks(case: SymbolCase, cycle: CycleCase, judged: _Judged) -> _Codes:
     codes = list(judged.failures)
-    if len(judged.checks) < len(Gate):
+    if len(judged.checks) < len(Gate) or not (case.gates and cycle.book_gates):
         codes.append(ReasonCode.RISK_NOT_FINITE)  # a gate that was not judged has not passed
     if not case.has_bid:
         codes.append(ReasonCode.AUCTION_NOT_PASSED)
@@ -175,7 +175,7 @@ def _settle(  # noqa: PLR0911  # one return a row of the truth table
 def _settle_increase(
     case: SymbolCase, cycle: CycleCase, judged: _Judged, notes: _Codes
 ) -> tuple[Decision, _Codes]:
-    blocks = (*_blocks(case, judged), *notes)
+    blocks = (*_blocks(case, cycle, judged), *notes)
     if blocks or not cycle.state.allows_increase:
         return Decision.REJECT, blocks
     passed = (ReasonCode.TARGET_INCREASE, *case.auction_reasons, ReasonCode.CVAR_WITHIN_LIMITS)

@@ -14,12 +14,14 @@ from instgov_dagster.loop.cycle import CycleDecision
 from instgov_dagster.loop.decision.book import Book, book_to_dict
 from instgov_dagster.loop.decision.rows import allocations_frame, order_name
 from instgov_dagster.vocabulary.audit import Order
+from instgov_dagster.vocabulary.reasons import ReasonCode
 
 CYCLE_KIND = "cycle"
 FILLS_KIND = "outcomes"
 SESSION_KIND = "session"
 NIGHT_KIND = "night"
 PLANNED = "PLANNED"
+_SCALED = ReasonCode.CVAR_BREACH_SCALED.value
 
 _MONEY = pa.decimal128(20, 8)
 _INSTANT = pa.timestamp("us", tz="UTC")
@@ -143,6 +145,7 @@ def cycle_meta(decision: CycleDecision, book: Book, **facts: Any) -> dict[str, A
         "is_stale": decision.told.is_stale,
         "is_cold": decision.told.is_cold,
         "has_target": not decision.found.is_scaled,
+        "reason_codes": [_SCALED] if decision.found.is_scaled else [],
         "state": decision.told.system.name.value,
         "causes": [cause_to_dict(cause) for cause in decision.told.system.causes],
         "nav_usd": decision.valued.nav_usd,

@@ -7,14 +7,16 @@ from instgov_dagster.defs.automation.jobs import (
     after_session,
     governed_live_loop,
     nightly_ingestion,
+    prune_history,
     rebuild_projection,
 )
-from instgov_dagster.defs.automation.schedules import nightly_schedule
+from instgov_dagster.defs.automation.schedules import nightly_schedule, prune_schedule
 from instgov_dagster.defs.automation.sensors import (
     halt_sensor,
     live_loop_sensor,
     run_failure_alerts,
 )
+from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
 from instgov_dagster.defs.governance import live, nightly
@@ -29,9 +31,15 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(_WINGS),
         asset_checks=dg.load_asset_checks_from_modules(_WINGS),
-        jobs=[nightly_ingestion, governed_live_loop, after_session, rebuild_projection],
-        schedules=[nightly_schedule],
-        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor],
+        jobs=[
+            nightly_ingestion,
+            governed_live_loop,
+            after_session,
+            rebuild_projection,
+            prune_history,
+        ],
+        schedules=[nightly_schedule, prune_schedule],
+        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, health_sensor],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,
     )

@@ -2,7 +2,7 @@
 
 import typer
 
-from instgov_dagster.cli.commands import audit, bench, inspect, operate, run
+from instgov_dagster.cli.commands import audit, bench, health, inspect, operate, run
 
 app = typer.Typer(
     name="instgov",
@@ -15,6 +15,7 @@ app.command(name="run")(run.run_command)
 app.command(name="nightly")(run.nightly_command)
 app.command(name="live")(run.live_command)
 app.command(name="status")(inspect.status_command)
+app.command(name="health")(health.health_command)
 app.command(name="quality")(inspect.quality_command)
 app.command(name="halt")(operate.halt_command)
 app.command(name="resume")(operate.resume_command)

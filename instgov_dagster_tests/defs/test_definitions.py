@@ -117,6 +117,7 @@ BLOCKING = {
     "reconciliation": {"cash_agree", "fills_agree", "orders_agree", "positions_agree"},
 }  # fmt: skip
 WARNING = {
+    "live_decisions": {"readers_see_every_cycle"},
     "data_quality": {"every_symbol_is_valid"},
     "regime_beliefs": {"regime_inputs_are_present"},
     "sigma_fits": {"every_fit_converged"},
@@ -198,15 +199,19 @@ def test_every_job_runs_exactly_its_assets_and_all_their_checks(location: dg.Def
         assert checked == {(asset, check) for asset in assets for check in wanted[asset]}
 
 
-def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Definitions) -> None:
+def test_the_jobs_are_these_and_those_that_keep_house_make_no_asset(
+    location: dg.Definitions,
+) -> None:
     told = {job.name for job in location.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert told == set(JOBS) | {"rebuild_projection"}
-    job = location.resolve_job_def("rebuild_projection")
-    assert not job.asset_layer.executable_asset_keys
-    assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
+    others = {"rebuild_projection": "rebuilt_projection", "prune_history": "pruned_history"}
+    assert told == set(JOBS) | set(others)
+    for name, op in others.items():
+        job = location.resolve_job_def(name)
+        assert not job.asset_layer.executable_asset_keys
+        assert [node.name for node in job.graph.nodes] == [op]
 
 
-def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
+def test_the_night_ticks_at_two_in_new_york_the_pruning_at_four_and_both_are_on(
     location: dg.Definitions,
 ) -> None:
     told = {
@@ -214,9 +219,12 @@ def test_the_night_ticks_at_two_in_new_york_and_is_on_from_the_start(
         for schedule in location.schedules or []
         if isinstance(schedule, dg.ScheduleDefinition)
     }
-    assert told == {"nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion")}
-    (schedule,) = location.schedules or []
-    assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert told == {
+        "nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion"),
+        "prune_schedule": ("0 4 * * *", "America/New_York", "prune_history"),
+    }
+    statuses = {schedule.default_status for schedule in location.schedules or []}
+    assert statuses == {dg.DefaultScheduleStatus.RUNNING}
 
 
 def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definitions) -> None:
@@ -224,6 +232,7 @@ def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definition
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     assert told == {
         "halt_sensor": running,
+        "health_sensor": running,
         "live_loop_sensor": stopped,
         "run_failure_alerts": running,
     }

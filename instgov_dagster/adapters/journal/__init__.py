@@ -13,6 +13,7 @@ from instgov_dagster.adapters.journal.scan import (
     BrokenFrame,
     Position,
     chain_position,
+    newest_headers,
     read_frames,
 )
 from instgov_dagster.adapters.journal.verify import ChainReport, list_chains, verify_chain
@@ -33,6 +34,7 @@ __all__ = [
     "is_bundle",
     "key_from",
     "list_chains",
+    "newest_headers",
     "read_anchors",
     "read_anchors_from",
     "read_frames",

@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from instgov_dagster.adapters.journal.frames import (
     HEADER_BYTES,
     LENGTH_BYTES,
     SEGMENT_SUFFIX,
     Frame,
+    FrameHeader,
     chain_digest,
     decode_header,
     frame_name,
@@ -225,24 +227,50 @@ def chain_position(journal_dir: Path, chain: str, *, up_to: int | None = None) -
     return Position.start(chain)
 
 
+def newest_headers(journal_dir: Path, chain: str) -> Iterator[FrameHeader]:
+    """Give what a chain's frames say of themselves, the last one first; no proof.
+
+    Raises
+    ------
+    BrokenFrame
+        If a segment is missing or a frame's header cannot be read.
+    """
+    for segment in reversed(list_segments(journal_dir, chain)):
+        path = segment_path(journal_dir, chain, segment)
+        with path.open("rb") as stream:
+            for begin, end, _ in reversed(_spans(stream)):
+                yield _header(stream, begin, end, f"{chain}/{path.name}")
+
+
 def _last_header(path: Path, segment: int, chain: str) -> Position | None:
     with path.open("rb") as stream:
-        size = stream.seek(0, 2)
-        offset, last = 0, None
-        while offset + HEADER_BYTES <= size:
-            stream.seek(offset)
-            header = stream.read(HEADER_BYTES)
-            end = offset + HEADER_BYTES + int.from_bytes(header[:LENGTH_BYTES], "big")
-            if end > size or end == offset + HEADER_BYTES:
-                break
-            last, offset = (offset, end, header[LENGTH_BYTES:]), end
-        if last is None:
+        spans = _spans(stream)
+        if not spans:
             return None
-        begin, end, head = last
-        stream.seek(begin + HEADER_BYTES)
-        payload = stream.read(end - begin - HEADER_BYTES)
+        begin, end, head = spans[-1]
+        header = _header(stream, begin, end, f"{chain}/{path.name}")
+    return Position(segment=segment, offset=end, sequence=header.sequence, head=head)
+
+
+def _spans(stream: BinaryIO) -> list[tuple[int, int, bytes]]:
+    # Where each whole frame of a segment begins and ends, and its digest; a tear is left out.
+    size = stream.seek(0, 2)
+    offset, spans = 0, []
+    while offset + HEADER_BYTES <= size:
+        stream.seek(offset)
+        header = stream.read(HEADER_BYTES)
+        end = offset + HEADER_BYTES + int.from_bytes(header[:LENGTH_BYTES], "big")
+        if end > size or end == offset + HEADER_BYTES:
+            break
+        spans.append((offset, end, header[LENGTH_BYTES:]))
+        offset = end
+    return spans
+
+
+def _header(stream: BinaryIO, begin: int, end: int, name: str) -> FrameHeader:
+    stream.seek(begin + HEADER_BYTES)
+    payload = stream.read(end - begin - HEADER_BYTES)
     try:
-        sequence = decode_header(payload).sequence
+        return decode_header(payload)
     except ValueError as error:
-        raise BrokenFrame(f"{chain}/{path.name}", str(error)) from error
-    return Position(segment=segment, offset=end, sequence=sequence, head=head)
+        raise BrokenFrame(name, str(error)) from error

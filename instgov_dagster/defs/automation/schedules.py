@@ -1,4 +1,4 @@
-"""The night's schedule: 02:00 in New York, every day, for crypto has no weekend."""
+"""The schedules: the night at 02:00 in New York, every day, and the pruning after it."""
 
 import os
 from datetime import datetime
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from instgov_dagster.defs.automation.jobs import nightly_ingestion
+from instgov_dagster.defs.automation.jobs import nightly_ingestion, prune_history
 from instgov_dagster.defs.graph import MARKET_TIMEZONE, market_day
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.bars import Market
@@ -32,6 +32,16 @@ def nightly_schedule(
         )
     day = market_day(instant).isoformat()
     return dg.RunRequest(run_key=f"night-{day}", partition_key=day)
+
+
+prune_schedule = dg.ScheduleDefinition(
+    name="prune_schedule",
+    job=prune_history,
+    cron_schedule="0 4 * * *",
+    execution_timezone=MARKET_TIMEZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for the pruning of old session runs, when the night is done.",
+)
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:

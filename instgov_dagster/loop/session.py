@@ -212,6 +212,7 @@ class Session:
             "cycles": self._span.cycles,
             "seed": self._span.seed,
             "market": self._platform.settings.market.value,
+            "replayed": list(self._stream.replayed),
             "book": book_to_dict(self._fold.book),
             **self._tally.begin(self._chain.torn),
         }

@@ -42,6 +42,7 @@ class MinuteTeller:
         self._home = home
         self._minutes: queue.SimpleQueue[Minute | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, daemon=True, name="minutes")
+        self._is_failing = False
         self.left_out = 0
 
     def tell(self, minute: "Minute") -> None:
@@ -77,8 +78,13 @@ class MinuteTeller:
                 )
             except Exception as failure:  # noqa: BLE001  # whatever the storage raises
                 self._alarm(failure)
+            else:
+                self._is_failing = False
 
     def _alarm(self, failure: Exception) -> None:
+        if self._is_failing:
+            return  # said when it began
+        self._is_failing = True
         code = ReasonCode.EVENT_LOG_UNWRITABLE
         send_alert(
             LOGGER,

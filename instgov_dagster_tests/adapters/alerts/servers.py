@@ -1,6 +1,7 @@
 """A mail server and a webhook on loopback that take what is sent, or fail as they are told to."""
 
 import json
+import queue
 import socket
 import socketserver
 import threading
@@ -44,6 +45,7 @@ class Hook:
     posts: list[dict[str, Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     calls: int = 0
+    arrived: "queue.SimpleQueue[dict[str, Any]]" = field(default_factory=queue.SimpleQueue)
 
     @property
     def url(self) -> str:
@@ -143,6 +145,7 @@ def hook_server(mood: Mood = Mood.TAKES) -> Iterator[Hook]:
                 hook.paths.append(self.path)
                 self.send_response(204)
                 self.end_headers()
+                hook.arrived.put(hook.posts[-1])
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base's name
             del format, args
@@ -174,3 +177,35 @@ def drip(stream: Any, leave: threading.Event) -> None:
             stream.flush()
         except OSError:
             return
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Both servers at once, and the environment that names them."""
+
+    mailbox: Mailbox
+    hook: Hook
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "INSTGOV_ALERT_SMTP": f"127.0.0.1:{self.mailbox.port}",
+            "INSTGOV_ALERT_FROM": "watch@example.org",
+            "INSTGOV_ALERT_TO": "ann@example.org",
+            "INSTGOV_ALERT_WEBHOOK": self.hook.url,
+        }
+
+    def events(self) -> list[tuple[str, list[str]]]:
+        """What the webhook was told, each with its reasons; the mails must say the same."""
+        told = [(post["event"], post["facts"].get("reasons", [])) for post in self.hook.posts]
+        texts = [mail.get_content() for mail in self.mailbox.mails]
+        mailed = [json.loads(text[text.index("{") :]) for text in texts]
+        assert [(mail["event"], mail["facts"].get("reasons", [])) for mail in mailed] == told
+        return told
+
+
+@contextmanager
+def listening() -> Iterator[Listeners]:
+    """Serve both."""
+    with smtp_server() as mailbox, hook_server() as hook:
+        yield Listeners(mailbox, hook)

@@ -65,8 +65,10 @@ def listeners() -> Iterator[Listeners]:
 
 
 @contextmanager
-def served(home: Path, listeners: Listeners) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    words = ["health", "--serve", "--port", "0", "--home", str(home)]
+def served(
+    home: Path, listeners: Listeners, *, config: Path = CONFIG
+) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    words = ["health", "--serve", "--port", "0", "--home", str(home), "--config", str(config)]
     process = subprocess.Popen(
         [sys.executable, "-c", "from instgov_dagster.cli import app; app()", *words],
         cwd=CONFIG.parent,

@@ -53,7 +53,7 @@ class Alert:
     @property
     def sentence(self) -> str:
         """One line for a person: gravity, event, and the text the facts carry, if they do."""
-        said = [str(self.facts[name]) for name in ("state", "message", "reasons") if name in self]
+        said = [_said(self.facts[name]) for name in ("state", "reasons", "message") if name in self]
         return " ".join(" ".join([self.level_name, self.event, *said]).split())
 
     def __contains__(self, fact: str) -> bool:
@@ -97,6 +97,10 @@ class Alert:
             at=datetime.fromisoformat(plain["at"]),
             facts=dict(plain["facts"]),
         )
+
+
+def _said(value: Any) -> str:
+    return ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
 
 
 def _without_numbers(value: Any) -> Any:

@@ -72,7 +72,7 @@ def read_vitals(
         chain_age_seconds=pulse.chain_age_seconds,
         chain_sequence=pulse.sequence,
         is_session_open=pulse.is_open,
-        is_session_wanted=_is_session_wanted(home, instance, state),
+        session_wanted_seconds=session_wanted(home, instance, state, at),
         daemon_age_seconds=daemon_age(instance, at),
         projector_frames=lag.frames[LEADER],
         projector_lag_seconds=lag.seconds,
@@ -95,19 +95,36 @@ def daemon_age(instance: dg.DagsterInstance, at: datetime) -> float | None:
     return max(at.timestamp() - oldest, 0.0)
 
 
-def _is_session_wanted(home: "Home", instance: dg.DagsterInstance, state: SystemState) -> bool:
+def session_wanted(
+    home: "Home", instance: dg.DagsterInstance, state: SystemState, at: datetime
+) -> float | None:
+    """Give for how long sessions have been asked for, seconds; None where they are not.
+
+    They are where the sensor is on, a night is published and the state lets orders go: since the
+    last of these began to hold, as far as it left a trace (an operator's word does).
+    """
     if not state.name.allows_reduction:
-        return False
-    if not (home.published / "night" / "CURRENT.json").exists():
-        return False
+        return None
+    pointer = home.published / "night" / "CURRENT.json"
+    started = _sensor_started(instance)
+    if started is None or not pointer.exists():
+        return None
+    words = (home.journal_dir / "operator").glob("*")
+    since = [started, *(path.stat().st_mtime for path in (pointer, *words))]
+    return max(at.timestamp() - max(since), 0.0)
+
+
+def _sensor_started(instance: dg.DagsterInstance) -> float | None:
+    # When the sensor was turned on, 0 where nobody can tell; None where it is off.
     try:
         sensors = instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
-    except Exception:  # noqa: BLE001  # then nobody knows, and a session is missed where none leads
-        return True
-    return any(
-        row.instigator_name == LOOP_SENSOR and row.status is not InstigatorStatus.STOPPED
-        for row in sensors
-    )
+    except Exception:  # noqa: BLE001  # a session is missed rather than a storage believed
+        return 0.0
+    for row in sensors:
+        if row.instigator_name == LOOP_SENSOR and row.status is not InstigatorStatus.STOPPED:
+            started = getattr(row.instigator_data, "last_sensor_start_timestamp", None)
+            return float(started or 0.0)
+    return None
 
 
 def judge(vitals: "Vitals", config_dir: Path | None) -> "Health":

@@ -22,8 +22,9 @@ class Vitals:
         Of the last frame of the loop's chain, on the machine's clock, and its number.
     is_session_open
         Whether the loop's chain does not end with a session's end.
-    is_session_wanted
-        Whether somebody asks for sessions: the sensor is on, a night is published.
+    session_wanted_seconds
+        For how long sessions have been asked for: the sensor is on, a night is published, the
+        state allows them; None where they are not.
     daemon_age_seconds
         Of the oldest heartbeat among the daemons that are needed; None where one gave none.
     projector_frames, projector_lag_seconds
@@ -42,7 +43,7 @@ class Vitals:
     chain_age_seconds: float | None
     chain_sequence: int
     is_session_open: bool
-    is_session_wanted: bool
+    session_wanted_seconds: float | None
     daemon_age_seconds: float | None
     projector_frames: int
     projector_lag_seconds: float | None
@@ -124,10 +125,11 @@ def _judge_loop(
         )
         yield from silent if silent and still else ()
         yield from still if not silent else ()
-    elif vitals.is_session_wanted and silent:
-        yield from _above(
-            ReasonCode.SESSION_MISSING, vitals.chain_age_seconds, policy.session_gap_seconds
-        )
+    elif vitals.session_wanted_seconds is not None and silent:
+        # Missed since the last one ended, or since one was first wanted.
+        ages = (vitals.session_wanted_seconds, vitals.chain_age_seconds)
+        missed = min(age for age in ages if age is not None)
+        yield from _above(ReasonCode.SESSION_MISSING, missed, policy.session_gap_seconds)
 
 
 def _judge_projection(vitals: Vitals, policy: OperationsPolicy) -> Iterator[HealthReason]:

@@ -23,7 +23,7 @@ WELL = Vitals(
     chain_age_seconds=0.4,
     chain_sequence=1200,
     is_session_open=True,
-    is_session_wanted=True,
+    session_wanted_seconds=9e5,
     daemon_age_seconds=28.0,
     projector_frames=5,
     projector_lag_seconds=4.0,
@@ -67,11 +67,29 @@ def test_a_platform_whose_every_sign_is_good_is_healthy_and_says_so() -> None:
         (
             {
                 "is_session_open": False,
-                "is_session_wanted": False,
+                "session_wanted_seconds": None,
                 "heartbeat_age_seconds": 9e5,
                 "chain_age_seconds": 9e5,
             },
             ["HEALTHY"],
+        ),
+        (
+            {
+                "is_session_open": False,
+                "session_wanted_seconds": 120.0,
+                "heartbeat_age_seconds": None,
+                "chain_age_seconds": None,
+            },
+            ["HEALTHY"],
+        ),
+        (
+            {
+                "is_session_open": False,
+                "session_wanted_seconds": 120.5,
+                "heartbeat_age_seconds": None,
+                "chain_age_seconds": None,
+            },
+            ["SESSION_MISSING"],
         ),
         ({"daemon_age_seconds": 120.5}, ["DAEMON_SILENT"]),
         ({"daemon_age_seconds": None}, ["DAEMON_SILENT"]),

@@ -6,11 +6,24 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+)
 from dagster._daemon.types import DaemonHeartbeat
 
 from instgov_dagster.adapters.runtime import Home, RealClock
+from instgov_dagster.cli.instance import open_instance
 from instgov_dagster.defs.automation.watching import health_sensor
-from instgov_dagster.defs.vitals import NEEDED_DAEMONS, daemon_age
+from instgov_dagster.defs.vitals import LOOP_SENSOR, NEEDED_DAEMONS, daemon_age, session_wanted
+from instgov_dagster.governance.state import unknown_state
 from instgov_dagster_tests.adapters.alerts.servers import Listeners, listening
 from instgov_dagster_tests.adapters.store.projector.journals import (
     open_journal,
@@ -125,3 +138,37 @@ def test_the_daemons_are_as_old_as_the_oldest_and_one_that_never_beat_is_unseen(
         assert daemon_age(instance, now) is None
         beat(instance, now - timedelta(seconds=30), but="SENSOR")
         assert daemon_age(instance, now) == 30.0
+
+
+def turn_on(instance: dg.DagsterInstance, at: datetime) -> None:
+    origin = RemoteInstigatorOrigin(
+        repository_origin=RemoteRepositoryOrigin(
+            code_location_origin=RegisteredCodeLocationOrigin("here"), repository_name="r"
+        ),
+        instigator_name=LOOP_SENSOR,
+    )
+    instance.add_instigator_state(
+        InstigatorState(
+            origin,
+            InstigatorType.SENSOR,
+            InstigatorStatus.RUNNING,
+            SensorInstigatorData(last_sensor_start_timestamp=at.timestamp()),
+        )
+    )
+
+
+def test_a_session_is_missed_from_when_it_was_first_wanted(fresh: Installation) -> None:
+    home, now = Home(fresh.home), RealClock().now()
+    state = fresh.platform().state_log().refresh()
+    with open_instance(fresh.home) as instance:
+        beat(instance, now)
+        assert session_wanted(home, instance, state, now) is None
+        turn_on(instance, now - timedelta(seconds=400))
+        assert session_wanted(home, instance, state, now) is None  # no night is published
+        pointer = home.published / "night" / "CURRENT.json"
+        pointer.parent.mkdir(parents=True)
+        pointer.write_text("{}")
+        os.utime(pointer, times=((now - timedelta(hours=8)).timestamp(),) * 2)
+        assert session_wanted(home, instance, state, now) == pytest.approx(400.0)
+        assert session_wanted(home, instance, unknown_state("a drill"), now) is None
+        assert tick(instance, fresh) == "SESSION_MISSING"

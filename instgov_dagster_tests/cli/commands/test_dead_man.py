@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster_tests.adapters.alerts.servers import Listeners, listening
-from instgov_dagster_tests.cli.processes import instgov, run_words
 from instgov_dagster_tests.cli.commands.test_health import PATIENCE, ask, served
+from instgov_dagster_tests.cli.processes import instgov, run_words
 from instgov_dagster_tests.loop.homes import ASOF, CONFIG, write_config
 
 #: The numbers of a watch that a test can wait for; the least the policy's bounds allow.

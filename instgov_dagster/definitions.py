@@ -8,18 +8,21 @@ from instgov_dagster.defs.automation.jobs import (
     fire_drills,
     governed_live_loop,
     nightly_ingestion,
+    prune_history,
     rebuild_projection,
 )
 from instgov_dagster.defs.automation.schedules import (
     after_session_schedule,
     fire_drills_schedule,
     nightly_schedule,
+    prune_schedule,
 )
 from instgov_dagster.defs.automation.sensors import (
     halt_sensor,
     live_loop_sensor,
     run_failure_alerts,
 )
+from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
 from instgov_dagster.defs.governance import drills, live, nightly, proving, vetoes
@@ -40,9 +43,10 @@ def defs() -> dg.Definitions:
             after_session,
             fire_drills,
             rebuild_projection,
+            prune_history,
         ],
-        schedules=[nightly_schedule, after_session_schedule, fire_drills_schedule],
-        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor],
+        schedules=[nightly_schedule, after_session_schedule, fire_drills_schedule, prune_schedule],
+        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, health_sensor],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,
     )

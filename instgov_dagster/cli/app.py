@@ -2,7 +2,17 @@
 
 import typer
 
-from instgov_dagster.cli.commands import audit, bench, inspect, operate, prove, run, veto, why
+from instgov_dagster.cli.commands import (
+    audit,
+    bench,
+    health,
+    inspect,
+    operate,
+    prove,
+    run,
+    veto,
+    why,
+)
 
 app = typer.Typer(
     name="instgov",
@@ -16,6 +26,7 @@ app.command(name="nightly")(run.nightly_command)
 app.command(name="live")(run.live_command)
 app.command(name="status")(inspect.status_command)
 app.command(name="why")(why.why_command)
+app.command(name="health")(health.health_command)
 app.command(name="quality")(inspect.quality_command)
 app.command(name="halt")(operate.halt_command)
 app.command(name="resume")(operate.resume_command)

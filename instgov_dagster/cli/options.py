@@ -25,6 +25,10 @@ MarketOption: TypeAlias = Annotated[
 BarsOption: TypeAlias = Annotated[
     Path | None, typer.Option("--bars", help="Folder of vendor bars, for the market files.")
 ]
+QuotesOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--quotes", help="Folder of real minute quotes, market files."),
+]
 AsofOption: TypeAlias = Annotated[
     str | None, typer.Option("--asof", help="The day traded, YYYY-MM-DD; the last session if not.")
 ]

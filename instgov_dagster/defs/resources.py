@@ -26,13 +26,14 @@ DEFAULT_HOME = Path("data")
 class PlatformResource(dg.ConfigurableResource):
     """One installation: home, market and rules, from the run's configuration or the environment.
 
-    What is left out is read from INSTGOV_HOME, INSTGOV_MARKET, INSTGOV_BARS, INSTGOV_SEED and
-    INSTGOV_CONFIG when a run starts, never when the definitions load.
+    What is left out is read from INSTGOV_HOME, INSTGOV_MARKET, INSTGOV_BARS, INSTGOV_QUOTES,
+    INSTGOV_SEED and INSTGOV_CONFIG when a run starts, never when the definitions load.
     """
 
     home: str | None = Field(default=None, description="Folder of everything written; data/.")
     market: str | None = Field(default=None, description="simulated, files or live.")
     bars: str | None = Field(default=None, description="Folder of vendor bars, market files only.")
+    quotes: str | None = Field(default=None, description="Folder of real quotes, market files.")
     seed: int | None = Field(default=None, description="Which simulated world.")
     config_dir: str | None = Field(default=None, description="Folder of the YAML rules.")
 
@@ -53,12 +54,14 @@ class PlatformResource(dg.ConfigurableResource):
         from instgov_dagster.loop.platform import DEFAULT_SEED, Settings
 
         bars = self.bars or _variable("INSTGOV_BARS")
+        quotes = self.quotes or _variable("INSTGOV_QUOTES")
         config_dir = self.config_dir or _variable("INSTGOV_CONFIG")
         seed = self.seed if self.seed is not None else _seed(_variable("INSTGOV_SEED"))
         return Settings(
             home=self.home_dir(),
             market=_market(self.market or _variable("INSTGOV_MARKET") or Market.SIMULATED.value),
             bars=Path(bars) if bars else None,
+            quotes=Path(quotes) if quotes else None,
             seed=DEFAULT_SEED if seed is None else seed,
             config_dir=Path(config_dir) if config_dir else None,
         )

@@ -42,6 +42,7 @@ class Settings:
     home: Path
     market: Market = Market.SIMULATED
     bars: Path | None = None
+    quotes: Path | None = None
     seed: int = DEFAULT_SEED
     config_dir: Path | None = None
 
@@ -50,6 +51,8 @@ class Settings:
             raise InputError("--bars must name a folder for the market files, was nothing")
         if self.market is not Market.FILES and self.bars is not None:
             raise InputError(f"--bars must go with the market files, was given for {self.market}")
+        if self.market is not Market.FILES and self.quotes is not None:
+            raise InputError(f"--quotes must go with the market files, was given for {self.market}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,7 +109,7 @@ def _open_market(settings: Settings, universe: Universe) -> MarketSource:
         case Market.SIMULATED:
             return SimulatedMarket(universe, seed=settings.seed)
         case Market.FILES if settings.bars is not None:
-            return FilesMarket(settings.bars)
+            return FilesMarket(settings.bars, quotes=settings.quotes)
         case _:
             raise InputError(
                 f"--market must be simulated or files in this version, was {settings.market}"

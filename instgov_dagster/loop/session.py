@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from datetime import date, timedelta
@@ -45,7 +45,7 @@ from instgov_dagster.loop.live.opening import (
     verify_snapshot,
 )
 from instgov_dagster.loop.live.recovery import last_told, last_trail, last_values
-from instgov_dagster.loop.live.report import SessionReport, Tally
+from instgov_dagster.loop.live.report import Minute, Minutes, SessionReport, Tally
 from instgov_dagster.loop.live.router import Router, market_views
 from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.live.settling.handover import hand_over
@@ -64,7 +64,13 @@ NO_ROWS = pa.table({"note": pa.array([], pa.string())})
 
 
 def run_session(
-    platform: Platform, asof: date, *, cycles: int, period_seconds: float, run_id: str
+    platform: Platform,
+    asof: date,
+    *,
+    cycles: int,
+    period_seconds: float,
+    run_id: str,
+    tell: Callable[[Minute], None] = lambda _: None,
 ) -> SessionReport:
     """Lead one session of ``cycles`` cycles over the day ``asof``, and report it.
 
@@ -75,6 +81,8 @@ def run_session(
     period_seconds
         Real seconds between cycles; 0 runs them back to back. The virtual clock moves by the
         policy's period either way.
+    tell
+        Takes each minute's numbers as it ends; it must not wait.
 
     Raises
     ------
@@ -96,7 +104,7 @@ def run_session(
             session = Session(platform, asof, span, run_id, stop=stop)
             session.open()
             with _projecting(platform, period_seconds):
-                session.lead(period_seconds)
+                session.lead(period_seconds, tell)
             return session.close()
         except SystemHalt as halt:
             latch_stop(platform, session.journal if session else None, halt)
@@ -207,13 +215,16 @@ class Session:
             "seed": self._span.seed,
             "market": self._platform.settings.market.value,
             "machine": machine_fingerprint(),
+            "replayed": list(self._stream.replayed),
             "book": book_to_dict(self._fold.book),
             **self._tally.begin(self._chain.torn),
         }
 
-    def lead(self, period_seconds: float) -> None:
+    def lead(self, period_seconds: float, tell: Callable[[Minute], None]) -> None:
         """Run the cycles, drift-free on the real clock where there is a period."""
         start = self._platform.now()
+        every = self._platform.policy.operations.observe_every_seconds
+        minutes = Minutes(self._tally, tell, every_seconds=every)
         policy = self._platform.policy.loop
         for cycle in range(self._span.cycles):
             due = start + timedelta(seconds=cycle * period_seconds)
@@ -227,6 +238,8 @@ class Session:
             self._tally.milliseconds.append(1e3 * (time.perf_counter() - begun))
             heartbeat = self._platform.home.heartbeat
             heartbeat.write_text(f"{cycle + 1}/{self._span.cycles} cycles", encoding="utf-8")
+            minutes.passed(self._platform.now(), behind_seconds=behind, is_late=is_late)
+        minutes.close()
 
     def _cycle(self, cycle: int, *, is_late: bool) -> None:
         least = self._platform.policy.loop.min_free_disk_mib * _MIB

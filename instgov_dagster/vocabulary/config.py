@@ -17,6 +17,7 @@ from instgov_dagster.vocabulary.policy.capital import (
     ImpactPolicy,
     RiskLimits,
 )
+from instgov_dagster.vocabulary.policy.operations import OperationsPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,7 @@ class Policy:
     veto: VetoPolicy = field(default_factory=VetoPolicy)
     lifecycle: LifecyclePolicy = field(default_factory=LifecyclePolicy)
     loop: LoopPolicy = field(default_factory=LoopPolicy)
+    operations: OperationsPolicy = field(default_factory=OperationsPolicy)
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -311,6 +311,30 @@ _GOVERNANCE = {
     "WAREHOUSE_BUSY": (_REJECT, "The warehouse stayed locked by another process."),
     "WAREHOUSE_CORRUPT": (_HALT, "The warehouse is missing or cannot be read."),
     "DISK_FULL": (_STOP, "There is not enough free space to write the audit safely."),
+    "HEALTHY": (_INFO, "Loop, daemon, projection, chain and event log are as they should be."),
+    "LEADER_SILENT": (
+        _WARNING,
+        "A session that has not ended gives no heartbeat: it hangs or was killed.",
+    ),
+    "SESSION_MISSING": (_WARNING, "A session is wanted and none leads."),
+    "CHAIN_STANDS_STILL": (
+        _WARNING,
+        "The leader lives and its chain does not advance: no cycle is journalled.",
+    ),
+    "DAEMON_SILENT": (
+        _WARNING,
+        "Dagster's daemon gives no heartbeat: no night is asked for, no sensor ticks.",
+    ),
+    "PROJECTION_LAGS": (_WARNING, "Readers see less than the loop's chain holds, for too long."),
+    "EVENT_LOG_FULL": (
+        _WARNING,
+        "Dagster's folder is too large, or its disk has too little free space.",
+    ),
+    "EVENT_LOG_UNWRITABLE": (_WARNING, "Dagster's event log cannot be written."),
+    "ALERTS_UNDELIVERED": (
+        _WARNING,
+        "Alerts wait that a channel would not take, or the channels are set up wrongly.",
+    ),
     "STRATEGY_INCUBATING": (_INFO, "The strategy is incubating."),
     "STRATEGY_SCALING": (_INFO, "The strategy is scaling."),
     "STRATEGY_HARVESTING": (_INFO, "The strategy is harvesting."),

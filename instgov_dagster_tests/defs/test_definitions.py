@@ -139,6 +139,7 @@ BLOCKING = {
     "fire_drills": {f"{name}_fires" for name in CATALOG},
 }  # fmt: skip
 WARNING = {
+    "live_decisions": {"readers_see_every_cycle"},
     "data_quality": {"every_symbol_is_valid"},
     "regime_beliefs": {"regime_inputs_are_present"},
     "sigma_fits": {"every_fit_converged"},
@@ -223,12 +224,16 @@ def test_every_job_runs_exactly_its_assets_and_all_their_checks(location: dg.Def
         assert checked == {(asset, check) for asset in assets for check in wanted[asset]}
 
 
-def test_the_jobs_are_these_and_the_projection_s_makes_no_asset(location: dg.Definitions) -> None:
+def test_the_jobs_are_these_and_those_that_keep_house_make_no_asset(
+    location: dg.Definitions,
+) -> None:
     told = {job.name for job in location.resolve_all_job_defs() if not job.name.startswith("__")}
-    assert told == set(JOBS) | {"rebuild_projection"}
-    job = location.resolve_job_def("rebuild_projection")
-    assert not job.asset_layer.executable_asset_keys
-    assert [node.name for node in job.graph.nodes] == ["rebuilt_projection"]
+    others = {"rebuild_projection": "rebuilt_projection", "prune_history": "pruned_history"}
+    assert told == set(JOBS) | set(others)
+    for name, op in others.items():
+        job = location.resolve_job_def(name)
+        assert not job.asset_layer.executable_asset_keys
+        assert [node.name for node in job.graph.nodes] == [op]
 
 
 def test_the_schedules_tick_at_night_in_new_york_and_are_on_from_the_start(
@@ -243,9 +248,10 @@ def test_the_schedules_tick_at_night_in_new_york_and_are_on_from_the_start(
         "nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion"),
         "after_session_schedule": ("30 1 * * *", "America/New_York", "after_session"),
         "fire_drills_schedule": ("0 4 * * *", "America/New_York", "fire_drills"),
+        "prune_schedule": ("0 4 * * *", "America/New_York", "prune_history"),
     }
-    for schedule in location.schedules or []:
-        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING  # type: ignore[union-attr]  # none is partitioned otherwise
+    statuses = {schedule.default_status for schedule in location.schedules or []}
+    assert statuses == {dg.DefaultScheduleStatus.RUNNING}
 
 
 def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definitions) -> None:
@@ -253,6 +259,7 @@ def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definition
     running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
     assert told == {
         "halt_sensor": running,
+        "health_sensor": running,
         "live_loop_sensor": stopped,
         "run_failure_alerts": running,
     }

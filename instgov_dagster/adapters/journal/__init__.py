@@ -11,7 +11,12 @@ from instgov_dagster.adapters.journal.chain import Journal, TornTail
 from instgov_dagster.adapters.journal.compact import CompactedSegment, compact_chain, compact_chains
 from instgov_dagster.adapters.journal.export import Export, export_bundle
 from instgov_dagster.adapters.journal.frames import Frame, canonical_json, encode_payload, key_from
-from instgov_dagster.adapters.journal.scan import Position, chain_position, read_frames
+from instgov_dagster.adapters.journal.scan import (
+    Position,
+    chain_position,
+    newest_headers,
+    read_frames,
+)
 from instgov_dagster.adapters.journal.segments import BrokenFrame
 from instgov_dagster.adapters.journal.verify import ChainReport, list_chains, verify_chain
 
@@ -36,6 +41,7 @@ __all__ = [
     "is_bundle",
     "key_from",
     "list_chains",
+    "newest_headers",
     "read_anchors",
     "read_anchors_from",
     "read_frames",

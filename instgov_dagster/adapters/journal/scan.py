@@ -10,6 +10,7 @@ from instgov_dagster.adapters.journal.frames import (
     HEADER_BYTES,
     LENGTH_BYTES,
     Frame,
+    FrameHeader,
     chain_digest,
     decode_header,
     frame_name,
@@ -190,29 +191,58 @@ def chain_position(journal_dir: Path, chain: str, *, up_to: int | None = None) -
     return Position.start(chain)
 
 
-def _last_header(journal_dir: Path, chain: str, segment: int) -> Position | None:
-    path = segment_path(journal_dir, chain, segment)
+def newest_headers(journal_dir: Path, chain: str) -> Iterator[FrameHeader]:
+    """Give what a chain's frames say of themselves, the last one first; no proof.
+
+    Raises
+    ------
+    BrokenFrame
+        If a segment is missing or a frame's header cannot be read.
+    """
+    for segment in reversed(list_segments(journal_dir, chain)):
+        name = f"{chain}/{segment_path(journal_dir, chain, segment).name}"
+        with _open_segment(journal_dir, chain, segment) as stream:
+            for begin, end, _ in reversed(_spans(stream)):
+                yield _header(stream, begin, end, name)
+
+
+def _open_segment(journal_dir: Path, chain: str, segment: int) -> BinaryIO:
     try:
-        stream: BinaryIO = path.open("rb")
+        return segment_path(journal_dir, chain, segment).open("rb")
     except FileNotFoundError:
-        stream = io.BytesIO(segment_body(journal_dir, chain, segment))
-    with stream:
-        size = stream.seek(0, 2)
-        offset, last = 0, None
-        while offset + HEADER_BYTES <= size:
-            stream.seek(offset)
-            header = stream.read(HEADER_BYTES)
-            end = offset + HEADER_BYTES + int.from_bytes(header[:LENGTH_BYTES], "big")
-            if end > size or end == offset + HEADER_BYTES:
-                break
-            last, offset = (offset, end, header[LENGTH_BYTES:]), end
-        if last is None:
+        return io.BytesIO(segment_body(journal_dir, chain, segment))
+
+
+def _last_header(journal_dir: Path, chain: str, segment: int) -> Position | None:
+    name = f"{chain}/{segment_path(journal_dir, chain, segment).name}"
+    with _open_segment(journal_dir, chain, segment) as stream:
+        spans = _spans(stream)
+        if not spans:
             return None
-        begin, end, head = last
-        stream.seek(begin + HEADER_BYTES)
-        payload = stream.read(end - begin - HEADER_BYTES)
+        begin, end, head = spans[-1]
+        header = _header(stream, begin, end, name)
+    return Position(segment=segment, offset=end, sequence=header.sequence, head=head)
+
+
+def _spans(stream: BinaryIO) -> list[tuple[int, int, bytes]]:
+    # Where each whole frame of a segment begins and ends, and its digest; a tear is left out.
+    size = stream.seek(0, 2)
+    offset, spans = 0, []
+    while offset + HEADER_BYTES <= size:
+        stream.seek(offset)
+        header = stream.read(HEADER_BYTES)
+        end = offset + HEADER_BYTES + int.from_bytes(header[:LENGTH_BYTES], "big")
+        if end > size or end == offset + HEADER_BYTES:
+            break
+        spans.append((offset, end, header[LENGTH_BYTES:]))
+        offset = end
+    return spans
+
+
+def _header(stream: BinaryIO, begin: int, end: int, name: str) -> FrameHeader:
+    stream.seek(begin + HEADER_BYTES)
+    payload = stream.read(end - begin - HEADER_BYTES)
     try:
-        sequence = decode_header(payload).sequence
+        return decode_header(payload)
     except ValueError as error:
-        raise BrokenFrame(f"{chain}/{path.name}", str(error)) from error
-    return Position(segment=segment, offset=end, sequence=sequence, head=head)
+        raise BrokenFrame(name, str(error)) from error

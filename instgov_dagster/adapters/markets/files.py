@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +22,13 @@ from instgov_dagster.adapters.markets.quote_stream import (
     SessionSpan,
     bridged_stream,
 )
+from instgov_dagster.adapters.markets.replay.minute_quotes import (
+    QUOTES_FILE,
+    quotes_file,
+    read_minutes,
+)
+from instgov_dagster.adapters.markets.replay.stream import at_the_clocks_pace, replayed_stream
+from instgov_dagster.bars.calendars import xnys_close
 from instgov_dagster.bars.ingestion import first_dates
 from instgov_dagster.vocabulary.bars import (
     REFERENCE,
@@ -31,6 +38,10 @@ from instgov_dagster.vocabulary.bars import (
     Universe,
     UniverseSymbol,
 )
+from instgov_dagster.vocabulary.errors import InputError
+
+# A quote known so long before the open may stand at it; an older one would be too old anyway.
+_BEFORE_OPEN = timedelta(hours=1)
 
 
 class FilesMarket:
@@ -40,11 +51,23 @@ class FilesMarket:
     ----------
     folder
         Holds ``bars.parquet`` or one CSV a symbol, optionally ``actions.parquet`` and
-        ``universe.yaml``.
+        ``universe.yaml`` and ``minute_quotes.parquet``.
+    quotes
+        A folder that holds ``minute_quotes.parquet``: sessions must find their day in it. None
+        replays those beside the bars, on the days they have.
+
+    Raises
+    ------
+    InputError
+        If a folder of quotes is named that holds none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, quotes: Path | None = None) -> None:
         self._path = folder
+        self._must_replay = quotes is not None
+        self._minutes = quotes_file(quotes or folder)
+        if self._must_replay and self._minutes is None:
+            raise InputError(f"--quotes must name a folder with {QUOTES_FILE}, was {quotes}")
 
     @property
     def name(self) -> Market:
@@ -117,14 +140,30 @@ class FilesMarket:
         last_closes: Mapping[str, float],
         half_spread_bps: Mapping[str, float],
     ) -> QuoteStream:
-        """Open the quotes of one session over the folder's bars of the day."""
-        return bridged_stream(
+        """Open the quotes of one session: the day's real minutes, and the walk of its bars.
+
+        A symbol without minutes that day is walked; beside real minutes at the clock's pace.
+
+        Raises
+        ------
+        InputError
+            If quotes were asked for and the day has none of these symbols.
+        """
+        minutes = {}
+        if self._minutes is not None:
+            since, until = span.instant(0) - _BEFORE_OPEN, xnys_close(span.day)
+            minutes = read_minutes(self._minutes, symbols, since=since, until=until)
+        if self._must_replay and not minutes:
+            raise InputError(f"--quotes must hold minutes of {span.day}, held none")
+        bars = self.day_bars(symbols, span.day)
+        walked = bridged_stream(
             symbols,
-            self.day_bars(symbols, span.day),
-            span,
+            bars,
+            at_the_clocks_pace(span) if minutes else span,
             last_closes=last_closes,
             half_spread_bps=half_spread_bps,
         )
+        return replayed_stream(walked, minutes, bars) if minutes else walked
 
     def last_date(self) -> date:
         """Give the date of the folder's last bar."""

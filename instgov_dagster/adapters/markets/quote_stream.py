@@ -64,6 +64,11 @@ class QuoteStream(Protocol):
         ...
 
     @property
+    def replayed(self) -> tuple[str, ...]:
+        """The symbols whose quotes are real ones, seen on that day; the others are simulated."""
+        ...
+
+    @property
     def bar_low(self) -> NDArray[np.float64]:
         """The least price of the day's bar, ``(n,)``; the last close where there is none."""
         ...
@@ -103,6 +108,7 @@ class BridgedQuotes:
     day_seconds: int
     half_spreads: NDArray[np.float64]
     defects: QuoteDefects
+    replayed: tuple[str, ...] = ()
 
     def instant(self, cycle: int) -> datetime:
         """Give the virtual instant of a cycle, UTC."""

@@ -21,6 +21,7 @@ from instgov_dagster.cli.options import (
     HomeOption,
     JsonOption,
     MarketOption,
+    QuotesOption,
     SeedOption,
     parse_market,
     resolve_asof,
@@ -67,6 +68,7 @@ class Plan:
     config: Path | None
     market: str | None
     bars: Path | None
+    quotes: Path | None
     asof: str | None
     seed: int | None
     cycles: int
@@ -85,11 +87,12 @@ def run_command(  # noqa: PLR0913  # the options are the contract
     period: PeriodOption = 1.0,
     seed: SeedOption = None,
     *,
+    quotes: QuotesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one night, then one live session."""
     plan = Plan(
-        home=home, config=config, market=market, bars=bars, asof=asof, seed=seed,
+        home=home, config=config, market=market, bars=bars, quotes=quotes, asof=asof, seed=seed,
         cycles=cycles, period=period, is_night=True, is_live=True,
     )  # fmt: skip
     _execute(plan, is_json=as_json)
@@ -107,7 +110,7 @@ def nightly_command(
 ) -> None:
     """Run one night: ingest, judge, believe, allocate, publish."""
     plan = Plan(
-        home=home, config=config, market=market, bars=bars, asof=asof, seed=seed,
+        home=home, config=config, market=market, bars=bars, quotes=None, asof=asof, seed=seed,
         cycles=1, period=0.0, is_night=True, is_live=False,
     )  # fmt: skip
     _execute(plan, is_json=as_json)
@@ -123,11 +126,12 @@ def live_command(  # noqa: PLR0913  # the options are the contract
     period: PeriodOption = 1.0,
     seed: SeedOption = None,
     *,
+    quotes: QuotesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one live session on the night that was published."""
     plan = Plan(
-        home=home, config=config, market=market, bars=bars, asof=asof, seed=seed,
+        home=home, config=config, market=market, bars=bars, quotes=quotes, asof=asof, seed=seed,
         cycles=cycles, period=period, is_night=False, is_live=True,
     )  # fmt: skip
     _execute(plan, is_json=as_json)
@@ -149,6 +153,7 @@ def _settings(plan: Plan, day: date) -> "Settings":
         home=resolve_home(plan.home),
         market=market,
         bars=plan.bars.resolve() if plan.bars else None,
+        quotes=plan.quotes.resolve() if plan.quotes else None,
         seed=seed,
         config_dir=plan.config.resolve() if plan.config else None,
     )
@@ -235,6 +240,7 @@ def _run_config(platform: "Platform") -> dict[str, Any]:
         "home": str(settings.home),
         "market": settings.market.value,
         "bars": str(settings.bars) if settings.bars else None,
+        "quotes": str(settings.quotes) if settings.quotes else None,
         "seed": settings.seed,
         "config_dir": str(settings.config_dir) if settings.config_dir else None,
     }

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from instgov_dagster.defs.automation.projection import rebuilt_projection
+from instgov_dagster.defs.automation.pruning import pruned_history
 
 #: Runs that carry this tag are limited by the instance: a leader and a warm standby.
 LIVE_SESSION_TAG = "instgov/live_session"
@@ -77,3 +78,12 @@ fire_drills = dg.define_asset_job(
 def rebuild_projection() -> None:
     """Rebuild live.duckdb; a loop that runs meanwhile is not disturbed."""
     rebuilt_projection()
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Old runs of sessions deleted, with their events and logs; anchors stay.",
+)
+def prune_history() -> None:
+    """Keep the instance small by the policy's days and counts."""
+    pruned_history()

@@ -1,4 +1,4 @@
-"""The schedules, in New York: what follows the day at 01:30, the night at 02:00, the drills at 04."""
+"""The schedules, in New York: what follows the day, the night, the drills and the pruning."""
 
 import os
 from datetime import datetime, timedelta
@@ -6,7 +6,12 @@ from pathlib import Path
 
 import dagster as dg
 
-from instgov_dagster.defs.automation.jobs import after_session, fire_drills, nightly_ingestion
+from instgov_dagster.defs.automation.jobs import (
+    after_session,
+    fire_drills,
+    nightly_ingestion,
+    prune_history,
+)
 from instgov_dagster.defs.graph import MARKET_TIMEZONE, market_day
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.bars import Market
@@ -63,6 +68,16 @@ def fire_drills_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest
     """Ask for today's drills: no control goes a day without having been seen to fire (9.5)."""
     day = market_day(context.scheduled_execution_time).isoformat()
     return dg.RunRequest(run_key=f"drills-{day}", partition_key=day)
+
+
+prune_schedule = dg.ScheduleDefinition(
+    name="prune_schedule",
+    job=prune_history,
+    cron_schedule="0 4 * * *",
+    execution_timezone=MARKET_TIMEZONE,
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Asks for the pruning of old session runs, when the night is done.",
+)
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:

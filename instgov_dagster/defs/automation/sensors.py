@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from instgov_dagster.adapters.runtime import code_sha256
-from instgov_dagster.defs.automation.alerts import send_alert
+from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
 from instgov_dagster.defs.automation.jobs import governed_live_loop, nightly_ingestion
 from instgov_dagster.defs.automation.states import STATES
 from instgov_dagster.defs.resources import PlatformResource
@@ -133,19 +133,17 @@ def _snapshot_obstacle(platform: PlatformResource) -> str | None:
 def run_failure_alerts(context: dg.RunFailureSensorContext) -> None:
     """Send one alert for a failed run."""
     failures = [event.step_failure_data for event in context.get_step_failure_events()]
+    told = [row.user_failure_data.description for row in failures if row.user_failure_data]
     send_alert(
         context.log,
         logging.ERROR,
         "run_failed",
+        key=context.dagster_run.run_id,
         job=context.dagster_run.job_name,
         run_id=context.dagster_run.run_id,
         partition=context.partition_key,
         message=context.failure_event.message,
-        steps=[
-            failure.user_failure_data.description
-            for failure in failures
-            if failure.user_failure_data
-        ],
+        steps=told,
     )
 
 
@@ -158,6 +156,7 @@ def halt_sensor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Send one alert for each change of the state or of what causes it."""
+    retry_alerts(context.log, platform.home_dir())
     state = STATES.read(platform)
     codes = sorted({cause.reason_code.value for cause in state.causes})
     now = " ".join([state.name.value, *codes])

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 from instgov_dagster.defs.governance.anchoring import anchor_chains, verify_chains
+from instgov_dagster.defs.governance.telling import MinuteTeller
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, Wing, day_of, rule
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import plain, state_facts, verdict
@@ -101,13 +102,15 @@ def lead_session(
         loop = opened.policy.loop
         period = config.period_seconds
         try:
-            report = run_session(
-                opened,
-                day_of(context),
-                cycles=config.cycles or loop.cycles,
-                period_seconds=loop.period_seconds if period is None else period,
-                run_id=context.run.run_id,
-            )
+            with MinuteTeller(context, str(opened.home.root)) as teller:
+                report = run_session(
+                    opened,
+                    day_of(context),
+                    cycles=config.cycles or loop.cycles,
+                    period_seconds=loop.period_seconds if period is None else period,
+                    run_id=context.run.run_id,
+                    tell=teller.tell,
+                )
         except LeaseHeld as held:
             context.log.warning("this session never led: %s", held)
             return None
@@ -153,6 +156,22 @@ def every_cycle_decides_every_symbol(platform: PlatformResource) -> dg.AssetChec
         symbols=symbols,
         cycles=told["cycles"],
         decisions=told["decisions"],
+    )
+
+
+@rule("live_decisions", blocking=False)
+def readers_see_every_cycle(platform: PlatformResource) -> dg.AssetCheckResult:
+    """No frame of the loop's chain waits for the projector longer than it may (3.5)."""
+    from instgov_dagster.adapters.runtime import RealClock
+    from instgov_dagster.adapters.store.projector import projection_lag
+
+    lag = projection_lag(platform.layout(), now=RealClock().now())
+    bound = platform.open().policy.operations.projector_lag_seconds
+    return verdict(
+        passed=lag.seconds is not None and lag.seconds <= bound,
+        lag_seconds=lag.seconds,
+        bound_seconds=bound,
+        frames=dict(lag.frames),
     )
 
 

@@ -1,8 +1,9 @@
 """What a session reports when it ends: counts, book, risk and timings; no deciding here."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -163,3 +164,80 @@ class Tally:
             reconciliation=tuple(row.to_dict() for row in self.invariants),
             **facts,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minute:
+    """A stretch of a session in numbers, told while it runs; milliseconds of wall time.
+
+    ``behind_ms_max`` is how late its latest cycle began; gross, CVaR are fractions of NAV and,
+    with ``nav_usd``, those of its last cycle.
+    """
+
+    cycles: int
+    late: int
+    orders: int
+    fills: int
+    cycle_ms_p50: float
+    cycle_ms_p99: float
+    cycle_ms_max: float
+    behind_ms_max: float
+    nav_usd: float
+    gross: float
+    cvar: float
+    cvar_gate: float
+
+
+class Minutes:
+    """Cuts a session into stretches of real time and tells each as it ends.
+
+    Parameters
+    ----------
+    tell
+        Takes a stretch; it must not wait, for the next cycle does.
+    every_seconds
+        Real seconds of a stretch.
+    """
+
+    def __init__(
+        self, tally: Tally, tell: Callable[[Minute], None], *, every_seconds: float
+    ) -> None:
+        self._tally = tally
+        self._tell = tell
+        self._every = every_seconds
+        self._begun: datetime | None = None
+        self._late, self._behind = 0, 0.0
+        self._before = (0, 0, 0)  # cycles, orders and fills told so far
+
+    def passed(self, now: datetime, *, behind_seconds: float, is_late: bool) -> None:
+        """Take in a cycle that ended, and tell the stretch if it is full."""
+        self._begun = self._begun or now
+        self._late += is_late
+        self._behind = max(self._behind, behind_seconds)
+        if (now - self._begun).total_seconds() >= self._every:
+            self.close()
+            self._begun = now
+
+    def close(self) -> None:
+        """Tell what has passed since the last stretch, if anything has."""
+        tally, (cycles, orders, fills) = self._tally, self._before
+        last, times = tally.last, tally.milliseconds[cycles:]
+        if last is None or not times:
+            return
+        minute = Minute(
+            cycles=len(times),
+            late=self._late,
+            orders=tally.orders - orders,
+            fills=tally.fills - fills,
+            cycle_ms_p50=float(np.percentile(times, 50)),
+            cycle_ms_p99=float(np.percentile(times, 99)),
+            cycle_ms_max=max(times),
+            behind_ms_max=1e3 * self._behind,
+            nav_usd=last.valued.nav_usd,
+            gross=float(np.abs(last.valued.net).sum()),
+            cvar=last.risk.current,
+            cvar_gate=last.risk.gate,
+        )
+        self._before = (len(tally.milliseconds), tally.orders, tally.fills)
+        self._late, self._behind = 0, 0.0
+        self._tell(minute)

@@ -61,6 +61,7 @@ def test_one_run_is_one_session_and_every_cycle_decides_every_symbol(led: Led) -
     assert verdicts_of(result) == {
         ("decision_journal", "state_continuity"): True,
         ("live_decisions", "every_cycle_decides_every_symbol"): True,
+        ("live_decisions", "readers_see_every_cycle"): True,
         ("portfolio", "cvar_stayed_within_its_limit"): True,
     }
 

@@ -1,6 +1,7 @@
 """The journal into live.duckdb, exactly once, and from there to Parquet for readers."""
 
 from instgov_dagster.adapters.store.projector.follow import live_store
+from instgov_dagster.adapters.store.projector.lag import ProjectionLag, projection_lag
 from instgov_dagster.adapters.store.projector.readers import (
     TableDigest,
     digest_tables,
@@ -13,6 +14,7 @@ from instgov_dagster.adapters.store.projector.step import ProjectionResult, proj
 __all__ = [
     "CHAINS",
     "LIVE_TABLES",
+    "ProjectionLag",
     "ProjectionResult",
     "RebuildResult",
     "TableDigest",
@@ -20,5 +22,6 @@ __all__ = [
     "live_folder",
     "live_store",
     "project",
+    "projection_lag",
     "rebuild_projection",
 ]

@@ -21,7 +21,8 @@ LIVE_TABLES: Final = (
 )
 # What a frame's kind says where it is not the table's own name.
 _KINDS: Final[Mapping[str, str]] = {"state": "system_states"}
-_LEADER: Final = "loop"
+#: The chain whose cycles readers wait for.
+LEADER: Final = "loop"
 _CYCLE: Final = "cycle"
 _SESSION: Final = "session"
 _INSTANT: Final = pa.timestamp("us", "UTC")
@@ -89,7 +90,7 @@ def rows_by_table(batch: Sequence[Frame]) -> dict[str, pa.Table]:
 def _tables_of(frame: Frame) -> Iterator[tuple[str, pa.Table]]:
     # The night's own decisions stand in the warehouse; of it and of the operator only the state.
     name = _KINDS.get(frame.kind, frame.kind)
-    if frame.chain != _LEADER:
+    if frame.chain != LEADER:
         if frame.kind in _KINDS:
             yield name, frame.table()
         return

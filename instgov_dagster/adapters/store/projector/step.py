@@ -1,6 +1,7 @@
 """The step of the projector: follow the journal, then publish what is new."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from instgov_dagster.adapters.store.projector.follow import (
     live_store,
     make_usable,
 )
+from instgov_dagster.adapters.store.projector.lag import tell_progress
 from instgov_dagster.adapters.store.projector.readers import publish_live
 from instgov_dagster.adapters.store.projector.rows import CHAINS
 from instgov_dagster.vocabulary.errors import LeaseHeld, WarehouseBusy
@@ -90,6 +92,8 @@ def _project(
         rows = follow(con, home, recorded_at=recorded_at, key=key)
         after = cursors(con)
         snapshot_id = publish_live(con, home, after, cycles=published_cycles, keep=keep)
+    with suppress(OSError):  # what is not told looks like lag, and is alarmed as such
+        tell_progress(home, after, at=recorded_at)
     return ProjectionResult(
         frames=sum(after[chain].sequence - before[chain].sequence for chain in CHAINS),
         rows=rows,

@@ -9,8 +9,7 @@ from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.instance import AuctionInstance
 from instgov_dagster.capital.auction.solver import AuctionSolution, unsolved
 from instgov_dagster.capital.risk import BookProposal, judge_book
-from instgov_dagster.loop.cycle import execution_regime
-from instgov_dagster.loop.decision.bidding import book_correlations
+from instgov_dagster.loop.decision.conditions import execution_regime
 from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
@@ -65,6 +64,7 @@ def standing_veto(stage: Stage) -> None:
     veto = Veto(
         strategy_id=ALL,
         symbol=ALL,
+        trigger="drill",
         reason_code=code,
         raised_on=DRILL_DAY,
         statistic=1.0,
@@ -130,7 +130,7 @@ def _judge(stage: Stage, tight: Platform) -> None:
         before=before,
         after=draft.after(before),
         net_gain=np.ones(len(draft.symbols)),
-        correlations=book_correlations(snapshot, valued, tight.policy)[snapshot.places],
+        correlations=decision.found.bids.book.correlation[snapshot.places],
         sectors=tuple(snapshot.sector[n] for n in snapshot.places),
         is_forced=np.zeros(len(draft.symbols), dtype=np.bool_),
         drawdown=valued.drawdown,

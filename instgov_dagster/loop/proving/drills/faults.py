@@ -70,6 +70,11 @@ class SpoiltStream:
         """The greatest price of the day's bar, ``(n,)``."""
         return self.stream.bar_high
 
+    @property
+    def replayed(self) -> tuple[str, ...]:
+        """The symbols whose quotes are real."""
+        return self.stream.replayed
+
     def instant(self, cycle: int) -> datetime:
         """Give the virtual instant of a cycle, UTC."""
         return self.stream.instant(cycle)

@@ -1,0 +1,88 @@
+"""The history of runs kept small: old session runs are deleted, with all that hangs on them."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+from dagster._core.storage.dagster_run import FINISHED_STATUSES
+
+from instgov_dagster.defs.resources import PlatformResource
+
+#: The jobs that run with every session; a night's run, one a day, is kept.
+PRUNED_JOBS = ("governed_live_loop", "after_session", "prune_history")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What a pruning took away: runs, and what the instance's folder held before and after."""
+
+    runs: tuple[str, ...]
+    before_mib: float | None
+    after_mib: float | None
+
+
+@dg.op(out=dg.Out(dg.Nothing), description="Delete old runs of sessions and of what follows them.")
+def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
+    """Prune by the installation's policy; anchors are of no run, so they stay."""
+    from instgov_dagster.adapters.runtime import RealClock
+    from instgov_dagster.defs.automation.alerts import operations
+
+    policy = operations(platform.settings().config_dir)
+    pruned = prune(
+        context.instance,
+        platform.layout().dagster,
+        before=RealClock().now() - timedelta(days=policy.history_keep_days),
+        keep=policy.history_keep_runs,
+    )
+    facts = {"before_mib": pruned.before_mib, "after_mib": pruned.after_mib}
+    seen = {name: value for name, value in facts.items() if value is not None}
+    context.add_output_metadata({"runs": len(pruned.runs), **seen})
+
+
+def prune(instance: dg.DagsterInstance, folder: Path, *, before: datetime, keep: int) -> Pruned:
+    """Delete the finished runs of the jobs that come with sessions.
+
+    Parameters
+    ----------
+    folder
+        The instance's folder, measured before and after.
+    before
+        Only runs created before this instant.
+    keep
+        The newest so many of each job stay whatever their age.
+
+    Notes
+    -----
+    Dagster deletes a run's row and its events, in the run's own file and in the index. The file
+    itself, logs and artifacts it leaves: they go here. What a materialization without a run says
+    (the chains' anchors) belongs to no run and survives. A run that has not ended is never touched.
+    """
+    from instgov_dagster.adapters.alerts.gauges import store_space
+
+    used = store_space(folder).used_mib
+    gone = [run_id for job in PRUNED_JOBS for run_id in _old_runs(instance, job, before, keep)]
+    for run_id in gone:
+        instance.delete_run(run_id)
+        _delete_left_overs(instance, run_id)
+    return Pruned(runs=tuple(gone), before_mib=used, after_mib=store_space(folder).used_mib)
+
+
+def _old_runs(instance: dg.DagsterInstance, job: str, before: datetime, keep: int) -> list[str]:
+    newest = instance.get_run_records(dg.RunsFilter(job_name=job), limit=keep)
+    kept = {record.dagster_run.run_id for record in newest}
+    old = instance.get_run_records(
+        dg.RunsFilter(job_name=job, statuses=FINISHED_STATUSES, created_before=before)
+    )
+    found = [record.dagster_run.run_id for record in old]
+    return [run_id for run_id in found if run_id not in kept]
+
+
+def _delete_left_overs(instance: dg.DagsterInstance, run_id: str) -> None:
+    instance.compute_log_manager.delete_logs(prefix=[run_id])
+    shard = getattr(instance.event_log_storage, "path_for_shard", None)
+    if shard is None:
+        return  # a storage that keeps all runs in one place deleted them all
+    path = Path(shard(run_id))
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm", f"{path.name}-journal"):
+        path.with_name(name).unlink(missing_ok=True)

@@ -251,4 +251,5 @@ def test_of_thousands_in_any_order_the_right_ones_are_the_tail(seed: int) -> Non
     assert value_at_risk(losses, confidence_level=0.95) == 1902.0
     # of a tail too wide to be sorted by the way: the 1001 largest and half of the next
     half = (1001 * (1002 + 2002) / 2 + 0.5 * 1001) / 1001.5
+    assert cvar(losses, confidence_level=0.5) == pytest.approx(half, rel=1e-12)
     assert cvar_rows(losses[None, :], confidence_level=0.5)[0] == pytest.approx(half, rel=1e-12)

@@ -136,6 +136,22 @@ def test_one_bad_weight_or_one_bad_matrix_of_several_is_enough() -> None:
     stressed = replace(good.measures[1], returns=broken, multiplier=1.0)
     mixed = replace(good, measures=(good.current, stressed))
     assert not measure_book(np.array([0.1, 0.0]), mixed, config=config).is_finite
+    first = replace(good.current, returns=broken)
+    whole = replace(good.measures[1], returns=returns_of(60, 2, seed=9), multiplier=1.0)
+    mixed = replace(good, measures=(first, whole))
+    assert not measure_book(np.array([0.1, 0.0]), mixed, config=config).is_finite
+
+
+def test_each_measure_is_taken_on_scenarios_of_its_own() -> None:
+    config, weights = small_config(), np.array([0.3, 0.2])
+    base = scenarios_of(returns_of(60, 2), config)
+    worse = replace(base.measures[1], returns=2.0 * returns_of(60, 2, seed=9), multiplier=1.0)
+    risk = measure_book(weights, replace(base, measures=(base.current, worse)), config=config)
+    wanted = [
+        cvar(-m @ weights, confidence_level=0.95) for m in (base.current.returns, worse.returns)
+    ]
+    assert [value for _, value in risk.measures] == pytest.approx(wanted, abs=1e-15)
+    assert wanted[0] != pytest.approx(wanted[1], rel=0.1)
 
 
 def test_a_book_exactly_at_its_limit_is_within_it_and_a_scale_exactly_allowed_is_taken() -> None:

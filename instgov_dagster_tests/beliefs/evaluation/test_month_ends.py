@@ -17,6 +17,7 @@ from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.loop.night import STEP_BY_NAME
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.vocabulary.bars import Market
+from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.loop.homes import CONFIG
 
 BELIEVED = (
@@ -85,7 +86,11 @@ def test_the_beliefs_of_every_month_end_of_two_years_are_whole(bars_dir: Path) -
         forecasts = tables["model_forecasts"]
         assert forecasts.height == 6 * tables["data_governance"]["is_eligible"].sum()
         assert forecasts["mu"].is_finite().all()
-        assert tables["sigma_fits"]["omega"].is_not_null().mean() > 0.9
+        # of 54 searches three to six find no sound parameters on these bars, and each says so
+        failed = tables["sigma_fits"].filter(pl.col("omega").is_null())
+        assert tables["sigma_fits"].height == 54
+        assert failed.height <= 6
+        assert all(ReasonCode.SIGMA_FIT_FAILED in codes for codes in failed["reason_codes"])
         assert tables["model_decay_metrics"]["confidence"].is_between(0.0, 1.0).all()
     assert nights.trials["trial_number"].max() == 13
     scores = tables["model_evaluation"]

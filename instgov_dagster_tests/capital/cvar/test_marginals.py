@@ -146,11 +146,25 @@ def test_the_deltas_of_more_changes_than_one_block_are_all_there() -> None:
     assert np.array_equal(deltas.reshape(200, 3), np.tile(deltas[:3], (200, 1)))
 
 
+def test_a_delta_on_weighted_scenarios_is_that_of_the_scenarios_told_as_often() -> None:
+    returns, change = returns_of(60, 3), np.array([0.0, 0.2, 0.0])
+    weights, often = np.full(3, 0.3), np.arange(60) % 3 + 1
+    told = np.repeat(returns, often, axis=0)
+    weighted = delta_cvar(
+        returns, weights, change, confidence_level=0.95, probabilities=often / often.sum()
+    )
+    plain = delta_cvar(told, weights, change, confidence_level=0.95)
+    assert weighted == pytest.approx(plain, abs=1e-12)
+    assert weighted != pytest.approx(
+        delta_cvar(returns, weights, change, confidence_level=0.95), rel=1e-3
+    )
+
+
 def test_deltas_of_shapes_that_disagree_are_refused() -> None:
     returns = returns_of(60, 3)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"shape \(60,\), was \(59,\)"):
         delta_cvars(returns, np.zeros(59), np.arange(3), np.zeros(3), confidence_level=0.95)
-    with pytest.raises(ValueError, match="shape"):
+    with pytest.raises(ValueError, match=r"one shape, were \(3,\) and \(2,\)"):
         delta_cvars(returns, np.zeros(60), np.arange(3), np.zeros(2), confidence_level=0.95)
     with pytest.raises(ValueError, match="finite"):
         delta_cvars(

@@ -44,6 +44,8 @@ def test_a_whole_tail_mass_is_not_lost_to_floating_point() -> None:
 def test_equal_losses_enter_the_tail_by_scenario_number() -> None:
     share = tail_weights(np.ones(40), confidence_level=0.95)
     assert np.flatnonzero(share).tolist() == [0, 1]
+    many = tail_weights(np.zeros(500), confidence_level=0.95)
+    assert np.flatnonzero(many).tolist() == list(range(25))
 
 
 @given(LOSSES, LEVELS)
@@ -247,3 +249,7 @@ def test_of_thousands_in_any_order_the_right_ones_are_the_tail(seed: int) -> Non
     rows = cvar_rows(losses[None, :], confidence_level=0.95)
     assert rows[0] == pytest.approx(by_hand, rel=1e-12)
     assert value_at_risk(losses, confidence_level=0.95) == 1902.0
+    # of a tail too wide to be sorted by the way: the 1001 largest and half of the next
+    half = (1001 * (1002 + 2002) / 2 + 0.5 * 1001) / 1001.5
+    assert cvar(losses, confidence_level=0.5) == pytest.approx(half, rel=1e-12)
+    assert cvar_rows(losses[None, :], confidence_level=0.5)[0] == pytest.approx(half, rel=1e-12)

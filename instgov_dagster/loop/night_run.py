@@ -169,8 +169,7 @@ class NightRun:
         )
         staged = self._stage(fetched)
         before = None if earlier is None else self._stage(earlier, purpose="stress")
-        frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
-        frozen |= night_evidence(platform, after=known, before=context.asof)
+        frozen = self._frozen(known)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
@@ -207,6 +206,11 @@ class NightRun:
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
         )
+
+    def _frozen(self, known: date | None) -> dict[str, pl.DataFrame]:
+        asof, state = self.context.asof, self._log.refresh()
+        frozen = night_inputs(self._platform, asof, state, refound=FOUND_BY_STEPS)
+        return frozen | night_evidence(self._platform, after=known, before=asof)
 
     def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
         return stage_delivery(

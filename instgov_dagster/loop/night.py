@@ -18,7 +18,7 @@ from instgov_dagster.loop.steps import (
     stress,
     vetoes,
 )
-from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.context import INPUT_TABLES, STAMPED_INPUTS, NightContext, Tables
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Cause, Phase, PhaseStamp
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -52,35 +52,6 @@ class NightStep:
     find_causes: Callable[[pl.DataFrame], tuple[Cause, ...]] | None = None
     cause_domain: frozenset[ReasonCode] = frozenset()
 
-
-#: What a night is given: everything else is made by a step.
-INPUT_TABLES = (
-    "bars",
-    "stress_bars",
-    "symbol_classes",
-    "previous_lifecycle",
-    "past_risk_forecasts",
-    "previous_sigma_fits",
-    "previous_model_trials",
-    "previous_vetoes",
-    "session_accounts",
-    "recorded_fills",
-    "passive_orders",
-    "strategy_returns",
-    "veto_clears",
-    "portfolio",
-    "system_state",
-)
-
-#: The inputs frozen with the night's ingestion: its stamp covers them.
-STAMPED_INPUTS = (
-    "bars",
-    "stress_bars",
-    "strategy_returns",
-    "veto_clears",
-    "portfolio",
-    "system_state",
-)
 
 _WALKED = ("price_history", "data_governance", "sigma_fits", "previous_sigma_fits")
 _DECIDING = (*SNAPSHOT_TABLES, "portfolio", "system_state")

@@ -163,15 +163,12 @@ class NightRun:
         fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
-            known = last_day_of_evidence(con, before=context.asof)
         earlier = fetch_earlier(
             platform.source, fetched, held, asof=context.asof, policy=policy.history
         )
         staged = self._stage(fetched)
         before = None if earlier is None else self._stage(earlier, purpose="stress")
-        frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
-        frozen |= night_evidence(platform, after=known, before=context.asof)
-        self._bars_sha256 = {}
+        frozen, self._bars_sha256 = self._frozen(), {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
             # The window's comes last: it is what the next night's payload is compared with.
@@ -207,6 +204,13 @@ class NightRun:
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
         )
+
+    def _frozen(self) -> dict[str, pl.DataFrame]:
+        asof, state = self.context.asof, self._log.refresh()
+        with self._platform.warehouse.reader() as con:
+            known = last_day_of_evidence(con, before=asof)
+        frozen = night_inputs(self._platform, asof, state, refound=FOUND_BY_STEPS)
+        return frozen | night_evidence(self._platform, after=known, before=asof)
 
     def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
         return stage_delivery(

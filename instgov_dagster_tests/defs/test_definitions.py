@@ -11,8 +11,9 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from instgov_dagster.definitions import defs
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS
-from instgov_dagster.loop.night import INPUT_TABLES, STEPS
+from instgov_dagster.loop.night import STEPS
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
+from instgov_dagster.loop.steps.context import INPUT_TABLES
 from instgov_dagster_tests.repository.roadmap import ROOT
 
 SHELL = ROOT / "instgov_dagster" / "defs"

@@ -12,10 +12,11 @@ from instgov_dagster.governance.state.rows import state_from_frame
 from instgov_dagster.loop.decision.book import book_from_frame
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.live.recovery import last_book
-from instgov_dagster.loop.night import INPUT_TABLES, STEPS, NightResult, night, run_step
+from instgov_dagster.loop.night import STEPS, NightResult, night, run_step
 from instgov_dagster.loop.night_run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.session import run_session
+from instgov_dagster.loop.steps.context import INPUT_TABLES
 from instgov_dagster.vocabulary.errors import InputError, LeaseHeld, ResumeRefused, SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, Phase, SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode

@@ -13,6 +13,35 @@ from instgov_dagster.vocabulary.config import Policy
 
 Tables: TypeAlias = Mapping[str, pl.DataFrame]
 
+#: What a night is given: everything else is made by a step.
+INPUT_TABLES = (
+    "bars",
+    "stress_bars",
+    "symbol_classes",
+    "previous_lifecycle",
+    "past_risk_forecasts",
+    "previous_sigma_fits",
+    "previous_model_trials",
+    "previous_vetoes",
+    "session_accounts",
+    "recorded_fills",
+    "passive_orders",
+    "strategy_returns",
+    "veto_clears",
+    "portfolio",
+    "system_state",
+)
+
+#: The inputs frozen with the night's ingestion: its stamp covers them.
+STAMPED_INPUTS = (
+    "bars",
+    "stress_bars",
+    "strategy_returns",
+    "veto_clears",
+    "portfolio",
+    "system_state",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightContext:

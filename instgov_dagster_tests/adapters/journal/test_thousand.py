@@ -14,8 +14,14 @@ from instgov_dagster.adapters.journal import (
     read_frames,
     verify_chain,
 )
-from instgov_dagster.adapters.journal.frames import LENGTH_BYTES, chain_digest
-from instgov_dagster_tests.adapters.journal.chains import CHAIN, segment, write_chain
+from instgov_dagster.adapters.journal.frames import LENGTH_BYTES, chain_digest, encode_payload
+from instgov_dagster_tests.adapters.journal.chains import (
+    CHAIN,
+    START,
+    rows,
+    segment,
+    write_chain,
+)
 
 FRAMES = 1000
 
@@ -97,6 +103,20 @@ def test_a_frame_appended_by_somebody_without_the_writer_is_found(thousand: Thou
     assert (again.ok, again.first_bad) == (False, f"loop/000001.igj#{FRAMES + 1}")
     junk = thousand.verify(thousand.body + b"\0" * 41)
     assert (junk.ok, junk.torn_bytes) == (False, 41)
+
+
+@pytest.mark.roadmap("0.6")
+def test_a_whole_frame_forged_onto_the_end_is_found_by_whoever_holds_the_key(
+    tmp_path: Path,
+) -> None:
+    key = b"a key of thirty-two bytes, no less"
+    journal = write_chain(tmp_path, 3, key=key)
+    payload = encode_payload(rows(2), kind="decisions", sequence=4, ts=START, meta={})
+    digest = chain_digest(bytes.fromhex(journal.head), payload, None)
+    with segment(tmp_path).open("ab") as stream:
+        stream.write(len(payload).to_bytes(LENGTH_BYTES, "big") + digest + payload)
+    report = verify_chain(tmp_path, CHAIN, key=key)
+    assert (report.ok, report.first_bad, report.frames) == (False, "loop/000001.igj#4", 3)
 
 
 @given(st.integers(1, FRAMES))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the loop stands on polars, duckdb and pandas: only a run pa
     from instgov_dagster.loop.night_run import NightRun
     from instgov_dagster.loop.platform import Platform, Settings
     from instgov_dagster.loop.state_log import StateLog
+    from instgov_dagster.vocabulary.config import Policy
 
 #: Where everything lives when neither the run nor the environment names a folder.
 DEFAULT_HOME = Path("data")
@@ -62,6 +63,13 @@ class PlatformResource(dg.ConfigurableResource):
             seed=DEFAULT_SEED if seed is None else seed,
             config_dir=Path(config_dir) if config_dir else None,
         )
+
+    def rules(self) -> "Policy":
+        """Read the policy without opening anything."""
+        from instgov_dagster.adapters.config import find_config_dir, load_policy
+
+        named = self.settings().config_dir
+        return load_policy(find_config_dir(named, environment=os.environ, working_dir=Path.cwd()))
 
     def home_dir(self) -> Path:
         """Resolve the folder everything of this installation lives in."""

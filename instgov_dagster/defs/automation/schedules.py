@@ -1,8 +1,6 @@
 """The night's schedule: 02:00 in New York, every day, for crypto has no weekend."""
 
-import os
 from datetime import datetime
-from pathlib import Path
 
 import dagster as dg
 
@@ -35,9 +33,6 @@ def nightly_schedule(
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:
-    from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.bars.calendars import is_ingestion_open
 
-    chosen = platform.settings().config_dir
-    folder = find_config_dir(chosen, environment=os.environ, working_dir=Path.cwd())
-    return is_ingestion_open(instant, load_policy(folder).history)
+    return is_ingestion_open(instant, platform.rules().history)

@@ -1,6 +1,7 @@
 """The live half of the governance wing: the session as one run, and the audit of its chains."""
 
 import json
+import multiprocessing
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from instgov_dagster.vocabulary.governance import Phase
 
 if TYPE_CHECKING:
     from instgov_dagster.adapters.journal import ChainReport
+    from instgov_dagster.loop.live.leading.host import Host
     from instgov_dagster.loop.live.report import SessionReport
     from instgov_dagster.loop.live.settling.after import Reconciliation
 
@@ -38,6 +40,9 @@ INVARIANTS = {
     "cash": "The book, the journal's ledger and the broker hold the same cash.",
 }
 
+#: What the platform says of a run whose session may go on: one asked to end does so by itself.
+HOSTED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
 SESSION_TAGS = {"instgov/phase": Phase.LIVE_TRADING.value}
 
 
@@ -48,6 +53,7 @@ class SessionConfig(dg.Config):
     period_seconds: float | None = Field(
         default=None, ge=0, description="Seconds between cycles; loop.period_seconds, 0 none."
     )
+    may_wait: bool = Field(default=True, description="Stand by, warm, while another session leads.")
 
 
 def _live_spec(name: str, description: str) -> dg.AssetSpec:
@@ -81,7 +87,7 @@ def _live_spec(name: str, description: str) -> dg.AssetSpec:
 def live_session(
     context: dg.AssetExecutionContext, config: SessionConfig, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult]:
-    """Lead one governed session; one that never led, because another does, reports nothing."""
+    """Lead one governed session, or stand by for it; one that never led reports nothing."""
     report = lead_session(context, config, platform)
     if report is None:
         return
@@ -93,7 +99,7 @@ def live_session(
 def lead_session(
     context: dg.AssetExecutionContext, config: SessionConfig, platform: PlatformResource
 ) -> "SessionReport | None":
-    """Run one session to its end and anchor its chain; None where another session leads."""
+    """Run one session to its end and anchor its chain; None where it never led."""
     with failing_closed(platform):
         from instgov_dagster.loop.session import run_session
 
@@ -107,12 +113,32 @@ def lead_session(
                 cycles=config.cycles or loop.cycles,
                 period_seconds=loop.period_seconds if period is None else period,
                 run_id=context.run.run_id,
+                host=host_of(context, config),
             )
         except LeaseHeld as held:
             context.log.warning("this session never led: %s", held)
             return None
         anchor_chains(context, platform)
     return report
+
+
+def host_of(context: dg.AssetExecutionContext, config: SessionConfig) -> "Host":
+    """Say who hosts the session: the process that started this one, and the instance's own word."""
+    from instgov_dagster.loop.live.leading.host import Host
+
+    parent = multiprocessing.parent_process()
+    instance, run_id = context.instance, context.run.run_id
+
+    def is_run_current() -> bool:
+        run = instance.get_run_by_id(run_id)
+        return run is not None and run.status in HOSTED
+
+    return Host(
+        may_wait=config.may_wait,
+        # A run of a code server may not outlive it; a command runs the session in itself.
+        parent_pid=parent.pid if parent is not None else None,
+        is_run_current=is_run_current,
+    )
 
 
 def pick(report: "SessionReport", fields: tuple[str, ...]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ from instgov_dagster.vocabulary.governance import Chain, SystemState
 _ORDER = "client_order_id"
 
 #: What a cycle's frame tells of its writer and not of the decision.
-ORIGIN_FACTS = ("asof", "run_id", "config_hash", "code_hash", "heads")
+ORIGIN_FACTS = ("asof", "run_id", "config_hash", "code_hash", "heads", "paced")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +213,8 @@ class Replay:
         turn = fold.cycle(read_inputs(frame))
         self._decision = turn.decision
         self.report.cycles += 1
-        meta = {**{name: frame.meta[name] for name in ORIGIN_FACTS}, **turn.facts}
+        origin = {name: frame.meta[name] for name in ORIGIN_FACTS if name in frame.meta}
+        meta = {**origin, **turn.facts}
         payload = encode_payload(
             turn.table, kind=frame.kind, sequence=frame.sequence, ts=frame.ts, meta=meta
         )

@@ -15,6 +15,7 @@ from instgov_dagster.defs.automation.sensors import (
     live_loop_sensor,
     run_failure_alerts,
 )
+from instgov_dagster.defs.automation.watchdog import loop_watchdog
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
 from instgov_dagster.defs.governance import live, nightly
@@ -31,7 +32,7 @@ def defs() -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(_WINGS),
         jobs=[nightly_ingestion, governed_live_loop, after_session, rebuild_projection],
         schedules=[nightly_schedule],
-        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor],
+        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, loop_watchdog],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,
     )

@@ -21,6 +21,7 @@ from instgov_dagster.adapters.runtime import (
     require_free_space,
 )
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
+from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.state import cause_of
@@ -153,6 +154,7 @@ class Session:
         self._tally = Tally()
         self._held = ExitStack()  # the chain and the account, closed however the session ends
         self._beat: Beat | None = None
+        self._pace: Pace | None = None
         self.fences = Fences(platform, host, lease)
         self.journal: Journal | None = None
 
@@ -250,6 +252,7 @@ class Session:
             "event": "started",
             "session": self._fold.session_id,
             **self._continues,
+            **self._candidate.turn(),
             "policy_hash": sha256_of(self._platform.policy),
             **self._fold.facts(),
             "snapshot_id": self._snapshot.snapshot_id,
@@ -266,14 +269,14 @@ class Session:
         platform, period = self._platform, self._plan.period_seconds
         self.fences.begin()
         watches = [w for w in (self._watch, self.fences.run_watch) if w is not None]
-        pace: Pace | None = None
         if period:
-            pace = Pace(
+            self._pace = Pace(
                 period_seconds=period,
                 late_after_seconds=platform.policy.loop.late_after_seconds,
                 now=platform.now(),
                 after=self._memory.last_due,
             )
+        pace = self._pace
         with Background(watches, platform.clock, is_threaded=pace is not None) as background:
             for cycle in range(self._span.cycles):
                 if pace is not None:
@@ -293,7 +296,8 @@ class Session:
         require_free_space(self._platform.home.root, needed_bytes=least)
         of_day = self._span.first_cycle + cycle
         self._clock.sleep_until(self._span.instant(of_day))
-        quotes = self._stream.quotes_at(of_day)
+        is_open = open_mask(self._snapshot.asset_class, self._clock.now())
+        quotes = self._stream.quotes_at(of_day).within(is_open)
         is_stale = self._is_stale()
         system = self._log.refresh()
         self._trading.settle_resting(quotes, system)
@@ -356,6 +360,7 @@ class Session:
             session_id=self._fold.session_id,
             run_id=self._plan.run_id,
             ended_by=ended_by,
+            longest_gap_seconds=self._pace.longest_gap_seconds if self._pace else None,
             state=self._log.refresh(),
             asof=self._asof.isoformat(),
             cvar_limit=platform.policy.cvar.portfolio_limit,

@@ -46,12 +46,12 @@ class Incident:
 def plan(seconds: float) -> tuple[tuple[float, Kind], ...]:
     """Say what is to be done in a soak of so many seconds, as seconds since its first cycle."""
     shares = (
-        (0.10, Kind.KILL_LEADER),
-        (0.25, Kind.KILL_LEADER),
-        (0.40, Kind.KILL_LEADER),
-        (0.52, Kind.STOP_LEADER),
-        (0.68, Kind.RESTART_DAEMON),
-        (0.82, Kind.KILL_CODE_SERVER),
+        (0.22, Kind.KILL_LEADER),
+        (0.34, Kind.KILL_LEADER),
+        (0.46, Kind.KILL_LEADER),
+        (0.56, Kind.STOP_LEADER),
+        (0.70, Kind.RESTART_DAEMON),
+        (0.84, Kind.KILL_CODE_SERVER),
     )
     return tuple((share * seconds, kind) for share, kind in shares)
 

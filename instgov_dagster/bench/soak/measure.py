@@ -37,6 +37,30 @@ class Cycle:
     orders: int
 
 
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """How a session came to lead and how it ended, as its frames tell it.
+
+    Attributes
+    ----------
+    ready
+        Since when it stood by; None for one that did not.
+    has_ended, ended_by
+        Whether it ended in order, and at whose request; one that was killed did not end.
+    """
+
+    ready: datetime | None = None
+    has_ended: bool = False
+    ended_by: str | None = None
+
+    def take(self, meta: Mapping[str, Any]) -> None:
+        """Take a frame of the session's beginning or end."""
+        if meta["event"] == "ended":
+            self.has_ended, self.ended_by = True, meta["ended_by"]
+        elif "turn" in meta:
+            self.ready = datetime.fromisoformat(meta["turn"]["ready"])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Two cycles that follow each other further apart, or under another leader.
@@ -58,9 +82,10 @@ class Gap:
         return bool(self.why) and (self.limit is None or self.seconds <= self.limit)
 
 
-def read_cycles(frames: Iterable[Frame]) -> tuple[tuple[Cycle, ...], Mapping[str, Any]]:
-    """Read the paced cycles of a chain, and how each session ended; one that broke off did not."""
-    cycles, ends = [], {}
+def read_cycles(frames: Iterable[Frame]) -> tuple[tuple[Cycle, ...], Mapping[str, Turn]]:
+    """Read the paced cycles of a chain, and how each session began and ended, by its name."""
+    cycles: list[Cycle] = []
+    turns: dict[str, Turn] = {}
     for frame in frames:
         if frame.kind == CYCLE_KIND and PACED in frame.meta:
             paced = frame.meta[PACED]
@@ -74,9 +99,9 @@ def read_cycles(frames: Iterable[Frame]) -> tuple[tuple[Cycle, ...], Mapping[str
                     orders=len(frame.meta["shares"]),
                 )
             )
-        elif frame.kind == SESSION_KIND and frame.meta["event"] == "ended":
-            ends[str(frame.meta["session"])] = frame.meta["ended_by"]
-    return tuple(cycles), ends
+        elif frame.kind == SESSION_KIND:
+            turns.setdefault(str(frame.meta["session"]), Turn()).take(frame.meta)
+    return tuple(cycles), turns
 
 
 def shared_seconds(cycles: Sequence[Cycle]) -> tuple[str, ...]:
@@ -88,7 +113,7 @@ def shared_seconds(cycles: Sequence[Cycle]) -> tuple[str, ...]:
 
 
 def find_gaps(
-    cycles: Sequence[Cycle], ends: Mapping[str, Any], incidents: Sequence[Incident]
+    cycles: Sequence[Cycle], turns: Mapping[str, Turn], incidents: Sequence[Incident]
 ) -> tuple[Gap, ...]:
     """List every change of leader, and whatever lies further apart within one session."""
     gaps = []
@@ -98,30 +123,34 @@ def find_gaps(
             if seconds > WITHIN_LIMIT:
                 gaps.append(_within(before, after, seconds, incidents))
             continue
-        why, limit = _why(before, after, ends, incidents)
+        why, limit = _why(before, after, turns, incidents)
         gaps.append(Gap(at=before.began, seconds=seconds, why=why, limit=limit))
     return tuple(gaps)
 
 
 def _within(before: Cycle, after: Cycle, seconds: float, incidents: Sequence[Incident]) -> Gap:
-    stopped = _met(before, after, incidents)
-    why = stopped[0].kind.value if stopped else ""
+    why = ", ".join(one.kind.value for one in _met(before, after, incidents))
     if not why:
         why = "a late cycle, recorded, which held" if after.is_late else "a slow beat, not late"
     return Gap(at=before.began, seconds=seconds, why=why, limit=None)
 
 
 def _why(
-    before: Cycle, after: Cycle, ends: Mapping[str, Any], incidents: Sequence[Incident]
+    before: Cycle, after: Cycle, turns: Mapping[str, Turn], incidents: Sequence[Incident]
 ) -> tuple[str, float | None]:
+    left, taken = turns[before.session], turns[after.session]
+    is_ready = taken.ready is not None and taken.ready <= before.began
     met = _met(before, after, incidents)
     if met:
-        first = met[0]
-        has_promise = first.kind is Kind.KILL_LEADER and first.had_standby
-        return first.kind.value, KILLED_LIMIT if has_promise else None
-    if before.session in ends and ends[before.session] is None:
-        return "planned", PLANNED_LIMIT
-    return "", None
+        why = ", ".join(dict.fromkeys(one.kind.value for one in met))
+        is_promised = is_ready and {one.kind for one in met} == {Kind.KILL_LEADER}
+        return why, KILLED_LIMIT if is_promised else None
+    if not left.has_ended:
+        return "", None
+    why = "planned" if left.ended_by is None else f"ended by {left.ended_by}"
+    if left.ended_by is None and is_ready:
+        return why, PLANNED_LIMIT
+    return why if is_ready else f"{why}, no standby ready yet", None
 
 
 def _met(before: Cycle, after: Cycle, incidents: Sequence[Incident]) -> list[Incident]:
@@ -135,8 +164,8 @@ def measure(site: Site, incidents: Sequence[Incident]) -> dict[str, Any]:
     settings = Settings(home=site.home.root, config_dir=site.config)
     platform = open_platform(settings, os.environ)
     frames = read_frames(site.home.journal_dir, Chain.LOOP.value, key=platform.key)
-    cycles, ends = read_cycles(frames)
-    gaps = find_gaps(cycles, ends, incidents)
+    cycles, turns = read_cycles(frames)
+    gaps = find_gaps(cycles, turns, incidents)
     reports = [
         verify_chain(
             site.home.journal_dir,

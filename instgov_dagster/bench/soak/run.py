@@ -34,8 +34,9 @@ _LOOK = timedelta(seconds=0.2)
 _FIRST_LEADER_SECONDS = 300.0
 #: How long without a leader a supervisor lets pass before it starts everything again.
 _PATIENCE_SECONDS = 30.0
-#: How long after SIGINT a process may still be there, and how long is watched after that.
-_ORPHAN_SECONDS, _QUIET_SECONDS = 30.0, 10.0
+#: After the end of `dagster dev`: when nothing may move any more, when no process may be left, and
+#: how long is watched after that.
+_LAST_CYCLE_SECONDS, _ORPHAN_SECONDS, _QUIET_SECONDS = 5.0, 120.0, 5.0
 
 
 class Soak:
@@ -141,15 +142,15 @@ class Soak:
         self._say(f"{kind.value} (pid {pid}, standby {'ready' if is_ready else 'not ready'})")
 
     def _watch_the_end(self, stopped_at: datetime) -> dict[str, Any]:
-        # Everything must be gone soon after, and nothing may move in journal or account from then.
-        gone: float | None = None
+        # A cycle after it is gone nothing moves in journal or account, and soon all are gone.
+        self._clock.sleep_until(stopped_at + timedelta(seconds=_LAST_CYCLE_SECONDS))
+        before, gone = self._standing(), None
         deadline = stopped_at + timedelta(seconds=_ORPHAN_SECONDS)
         while gone is None and self._clock.now() < deadline:
             if not processes_of(self._site.token):
                 gone = (self._clock.now() - stopped_at).total_seconds()
             self._clock.sleep_until(self._clock.now() + _LOOK)
         left = [f"{one.kind} {one.pid}" for one in processes_of(self._site.token)]
-        before = self._standing()
         self._clock.sleep_until(self._clock.now() + timedelta(seconds=_QUIET_SECONDS))
         return {
             "gone_seconds_after_dev": None if gone is None else round(gone, 1),

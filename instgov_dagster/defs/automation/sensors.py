@@ -12,6 +12,7 @@ from instgov_dagster.defs.automation.alerts import send_alert
 from instgov_dagster.defs.automation.jobs import governed_live_loop, nightly_ingestion
 from instgov_dagster.defs.automation.states import STATES
 from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState, SystemStateName
 
@@ -70,6 +71,7 @@ def live_loop_sensor(
         _sessions_obstacle(context.instance)
         or _state_obstacle(STATES.read(platform))
         or _snapshot_obstacle(platform)
+        or _hours_obstacle(platform)
     )
     if obstacle:
         return dg.SkipReason(obstacle)
@@ -140,6 +142,20 @@ def _snapshot_obstacle(platform: PlatformResource) -> str | None:
     if told["code_hash"] != code_sha256():
         return f"the code changed since the night of {told['asof']} was published: {action}"
     return None
+
+
+def _hours_obstacle(platform: PlatformResource) -> str | None:
+    # A virtual clock begins at an open of the day; only the real one may find all markets closed.
+    if platform.settings().market is not Market.LIVE:
+        return None
+    from instgov_dagster.adapters.runtime import RealClock
+    from instgov_dagster.bars.calendars import is_market_open
+
+    classes = platform.classes()
+    now = RealClock().now()
+    if any(is_market_open(one, now) for one in classes):
+        return None
+    return f"every market of {', '.join(sorted(classes))} is closed: a session waits for an open"
 
 
 @dg.run_failure_sensor(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SESSION_FACTS = {
     "decision_journal": (
         "session_id", "chain_head", "frames", "snapshot_id", "cycle_ms_p50", "cycle_ms_p99",
-        "reason_codes", "torn", "recovered", "ended_by",
+        "reason_codes", "torn", "recovered", "ended_by", "longest_gap_seconds",
     ),
     "live_decisions": ("cycles", "decisions", "verdicts", "reasons", "orders", "fills"),
     "portfolio": ("nav_usd", "gross", "cvar", "cvar_gate", "cvar_limit", "measures"),
@@ -123,10 +123,11 @@ def lead_session(
 
 
 def host_of(context: dg.AssetExecutionContext, config: SessionConfig) -> "Host":
-    """Say who hosts the session: the process that started this one, and the instance's own word."""
+    """Say who hosts the session: the processes above this one, and the instance's own word."""
     from instgov_dagster.loop.live.leading.host import Host
+    from instgov_dagster.loop.live.leading.processes import own_hosts
 
-    parent = multiprocessing.parent_process()
+    is_hosted = multiprocessing.parent_process() is not None
     instance, run_id = context.instance, context.run.run_id
 
     def is_run_current() -> bool:
@@ -136,7 +137,7 @@ def host_of(context: dg.AssetExecutionContext, config: SessionConfig) -> "Host":
     return Host(
         may_wait=config.may_wait,
         # A run of a code server may not outlive it; a command runs the session in itself.
-        parent_pid=parent.pid if parent is not None else None,
+        processes=own_hosts() if is_hosted else (),
         is_run_current=is_run_current,
     )
 
@@ -165,6 +166,19 @@ def state_continuity(platform: PlatformResource) -> dg.AssetCheckResult:
         first_cycle=told["first_cycle"],
         told_hash=told["told_hash"],
         started_hash=told["started_hash"],
+    )
+
+
+@rule("decision_journal", blocking=False)
+def leader_keeps_its_beat(platform: PlatformResource) -> dg.AssetCheckResult:
+    """No two cycles of a leader lie so far apart that it hung; the watchdog looks meanwhile."""
+    told, limit = last_session(platform), platform.rules().loop.heartbeat_stale_seconds
+    longest = told["longest_gap_seconds"]
+    return verdict(
+        passed=longest is None or longest <= limit,
+        session_id=told["session_id"],
+        longest_gap_seconds=longest,
+        limit=limit,
     )
 
 

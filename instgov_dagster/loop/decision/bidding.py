@@ -42,6 +42,8 @@ class ValuedBook:
         Shape ``(N,)``: whether the quote of this instant is valid.
     weights
         Shape ``(K, N)``, fractions of net asset value, drifted with the marks.
+    is_open
+        Shape ``(N,)``: whose market trades; None where all do.
     """
 
     nav_usd: float
@@ -50,6 +52,12 @@ class ValuedBook:
     half_spread_bps: Floats
     weights: Floats
     drawdown: float
+    is_open: NDArray[np.bool_] | None = None
+
+    def quote_reason(self, n: int) -> ReasonCode:
+        """Say why a symbol without a valid quote has none."""
+        is_closed = self.is_open is not None and not self.is_open[n]
+        return ReasonCode.MARKET_CLOSED if is_closed else ReasonCode.QUOTE_INVALID
 
     @property
     def net(self) -> Floats:
@@ -98,6 +106,7 @@ def value_book(
         half_spread_bps=np.where(has_quote, quoted, modelled),
         weights=values / nav,
         drawdown=1.0 - nav / peak,
+        is_open=quotes.is_open,
     )
 
 
@@ -151,7 +160,7 @@ def assemble_bids(
         for k, n, ok in zip(strategy_of, symbol_of, exists, strict=True)
     )
     freezes = tuple(
-        freeze_codes if valued.has_quote[n] else (*freeze_codes, ReasonCode.QUOTE_INVALID)
+        freeze_codes if valued.has_quote[n] else (*freeze_codes, valued.quote_reason(int(n)))
         for n in symbol_of
     )
     terms = AuctionTerms(

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from instgov_dagster.adapters.journal import (
     Frame,
@@ -263,11 +265,18 @@ def read_inputs(frame: Frame) -> CycleInputs:
             bid=rows["bid"].to_numpy(zero_copy_only=False),
             ask=rows["ask"].to_numpy(zero_copy_only=False),
             observed_at=seen,
+            is_open=_read_hours(rows),
         ),
         system=_read_state(meta),
         is_late=bool(meta["is_late"]),
         is_stale=bool(meta["is_stale"]),
     )
+
+
+def _read_hours(rows: pa.Table) -> NDArray[np.bool_] | None:
+    if "is_open" not in rows.column_names:
+        return None
+    return np.asarray(rows["is_open"].to_pylist(), dtype=np.bool_)
 
 
 def _read_state(meta: Mapping[str, Any]) -> SystemState:

@@ -30,7 +30,9 @@ class SessionReport:
     reconciliation
         Broker and journal compared before the first cycle, one row an invariant.
     ended_by
-        The signal that asked for the end; None where the last cycle was reached.
+        The signal that asked for the end, or FENCED; None where the last cycle was reached.
+    longest_gap_seconds
+        Between the beginnings of two paced cycles, by the real clock; None where none were paced.
     """
 
     session_id: str
@@ -61,6 +63,7 @@ class SessionReport:
     torn: Mapping[str, Any] | None = None
     reconciliation: tuple[Mapping[str, Any], ...] = ()
     ended_by: str | None = None
+    longest_gap_seconds: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,10 +115,12 @@ class Tally:
         }
 
     def end(self, ended_by: str | None) -> dict[str, Any]:
-        """Say how the session ends: its codes, and the signal that asked for it."""
+        """Say how the session ends: its codes, and the signal or the fence that asked for it."""
         ends = [ReasonCode.SESSION_ENDED.value]
         if ended_by is not None:
-            ends.append(ReasonCode.SESSION_STOP_REQUESTED.value)
+            is_fenced = ended_by == ReasonCode.FENCED
+            code = ReasonCode.FENCED if is_fenced else ReasonCode.SESSION_STOP_REQUESTED
+            ends.append(code.value)
         self.codes += ends
         return {"reason_codes": ends, "ended_by": ended_by}
 

@@ -1,6 +1,7 @@
 """A session before it leads: it reads the chains as they grow, gets ready, and waits its turn."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import Any
 
 from instgov_dagster.adapters.journal import Position
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan
@@ -32,6 +33,7 @@ class Candidate:
         self._platform, self._asof, self._span = platform, asof, span
         self._period = period
         self._ready: Ready | None = None
+        self._ready_since: datetime | None = None
         self._entry = Entry(
             platform.home, run_id=run_id, asof=asof.isoformat(), period_seconds=period
         )
@@ -53,7 +55,7 @@ class Candidate:
         self._ready = make_ready(platform, self._asof, self._span)
         rehearse(platform, self._ready)
         self.log.refresh()
-        now = platform.now()
+        now = self._ready_since = platform.now()
         self._entry.tell(Role.STANDBY, at=now)
         patience = timedelta(seconds=loop.standby_waits_sessions * self._span.cycles * self._period)
         wait_to_lead(
@@ -86,11 +88,19 @@ class Candidate:
 
     def begin_to_lead(self) -> Position | None:
         """Say that it leads now, and how far the loop's chain is proven; None where it is not."""
-        self._entry.tell(Role.LEADER, at=self._platform.now())
+        self._leads_since = self._platform.now()
+        self._entry.tell(Role.LEADER, at=self._leads_since)
         beat = self._platform.home.heartbeat
         beat.write_text(f"0/{self._span.cycles} cycles", encoding="utf-8")
         at = self.log.position(Chain.LOOP)
         return at if at.sequence else None
+
+    def turn(self) -> dict[str, Any]:
+        """Say since when it was ready and led, by the real clock; nothing of one that waits not."""
+        if self._ready_since is None:
+            return {}
+        instants = {"ready": self._ready_since, "led": self._leads_since}
+        return {"turn": {name: instant.isoformat() for name, instant in instants.items()}}
 
     def withdraw(self) -> None:
         """Leave the register: the session neither leads nor stands by."""

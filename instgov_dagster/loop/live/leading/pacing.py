@@ -48,6 +48,13 @@ class Pace:
     after
         The last beat of the predecessor, whose rhythm is kept; None where there was none. One that
         is long past, or said to lie ahead of the clock, is not waited for.
+
+    Attributes
+    ----------
+    due
+        The next beat.
+    longest_gap_seconds
+        Between the beginnings of two cycles so far; None before the second.
     """
 
     def __init__(
@@ -62,6 +69,8 @@ class Pace:
         self._late_after = timedelta(seconds=late_after_seconds)
         wanted = now if after is None else after + self._period
         self.due = max(now, min(wanted, now + self._period))
+        self.longest_gap_seconds: float | None = None
+        self._began: datetime | None = None
 
     def begin(self, now: datetime) -> Beat:
         """Take the beat that is due, and set the next one ahead of the clock.
@@ -75,4 +84,8 @@ class Pace:
         missed = behind // self._period
         beat = Beat(due=self.due, began=now, missed=missed, is_late=behind > self._late_after)
         self.due += (missed + 1) * self._period
+        if self._began is not None:
+            gap = (now - self._began).total_seconds()
+            self.longest_gap_seconds = max(gap, self.longest_gap_seconds or 0.0)
+        self._began = now
         return beat

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from instgov_dagster.adapters.store.projector import project
 from instgov_dagster.adapters.store.projector.follower import Follower
+from instgov_dagster.loop.live.leading.register import Role, members
 from instgov_dagster.loop.platform import Platform
 
 
@@ -24,7 +25,9 @@ def projecting(platform: Platform, period_seconds: float) -> AbstractContextMana
 
 
 def project_to_end(platform: Platform) -> None:
-    """Bring what is published up to the journal's end."""
+    """Bring what is published up to the journal's end, unless a new leader's projector does."""
+    if any(one.role is Role.LEADER for one in members(platform.home)):
+        return
     loop = platform.policy.loop
     project(
         platform.home,

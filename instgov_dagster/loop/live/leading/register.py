@@ -10,12 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from instgov_dagster.adapters.runtime import Home, replace_durably
-
-_PROC = Path("/proc")
-#: Fields of /proc/PID/stat after the command's name: state is the first, the start the twentieth.
-_STATE, _BORN = 0, 19
-_STOPPED = ("T", "t")
-_ENDED = ("Z", "X")
+from instgov_dagster.loop.live.leading.processes import look_at
 
 
 class Role(StrEnum):
@@ -61,26 +56,6 @@ class Member:
         """End the process at once, if it is still the one that wrote this."""
         if self.is_alive():
             os.kill(self.pid, signal.SIGKILL)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What the kernel tells of a process."""
-
-    born: int
-    is_stopped: bool
-
-
-def look_at(pid: int) -> Seen | None:
-    """Ask the kernel for a process; None where there is none, or it has ended."""
-    try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    words = text.rpartition(")")[2].split()
-    if words[_STATE] in _ENDED:
-        return None
-    return Seen(born=int(words[_BORN]), is_stopped=words[_STATE] in _STOPPED)
 
 
 class Entry:

@@ -72,8 +72,6 @@ def run_session(
 
     Parameters
     ----------
-    cycles
-        How many cycles; one decision a symbol in each.
     period_seconds
         Real seconds between cycles; 0 runs them back to back. The virtual clock moves by the
         policy's period either way.

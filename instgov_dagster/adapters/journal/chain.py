@@ -94,12 +94,8 @@ class Journal:
 
         Parameters
         ----------
-        journal_dir
-            Folder of all chains; the chain's own folder is created when missing.
-        chain
-            Name of the chain.
         key
-            HMAC key; the chain must have been written with the same one.
+            HMAC key the chain was written with.
         clock
             Stamps the frames; the machine's clock by default.
         anchors
@@ -109,23 +105,23 @@ class Journal:
         proven
             How far the caller verified the chain itself: only what follows is verified here.
         wait_seconds
-            How long to wait for a writer that is just letting go.
+            For a writer that is just letting go.
 
         Raises
         ------
         LeaseHeld
             If another writer holds the chain.
         SystemHalt
-            ``CHAIN_BROKEN`` if the tail does not verify, ``ANCHOR_MISMATCH`` if it is shorter
-            than an anchor says, ``AUDIT_WRITE_FAILED`` if the folder cannot be written.
+            ``CHAIN_BROKEN``, ``ANCHOR_MISMATCH`` if it is shorter than an anchor says,
+            ``AUDIT_WRITE_FAILED`` if the folder cannot be written.
         """
-        lock = FileLock(journal_dir / chain / "lock", clock=clock)
+        # A wait is real, whatever clock stamps the frames.
+        lock = FileLock(journal_dir / chain / "lock", clock=None if wait_seconds else clock)
         try:
             lock.acquire(wait_seconds)
         except OSError as error:
-            raise SystemHalt(
-                ReasonCode.AUDIT_WRITE_FAILED, f"{journal_dir / chain}: {error}"
-            ) from error
+            detail = f"{journal_dir / chain}: {error}"
+            raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, detail) from error
         try:
             at = _verified_end(journal_dir, chain, key, proven)
             _require_anchored(at, anchors, chain)

@@ -43,17 +43,27 @@ class Incident:
     had_standby: bool
 
 
-def plan(seconds: float) -> tuple[tuple[float, Kind], ...]:
-    """Say what is to be done in a soak of so many seconds, as seconds since its first cycle."""
-    shares = (
-        (0.22, Kind.KILL_LEADER),
-        (0.34, Kind.KILL_LEADER),
-        (0.46, Kind.KILL_LEADER),
-        (0.56, Kind.STOP_LEADER),
-        (0.70, Kind.RESTART_DAEMON),
-        (0.84, Kind.KILL_CODE_SERVER),
-    )
-    return tuple((share * seconds, kind) for share, kind in shares)
+#: What may be asked for by a word; all of it, in this order, where nobody asks.
+HARM = {
+    "kill": Kind.KILL_LEADER,
+    "stop": Kind.STOP_LEADER,
+    "daemon": Kind.RESTART_DAEMON,
+    "server": Kind.KILL_CODE_SERVER,
+}
+WHOLE = ("kill", "kill", "kill", "stop", "daemon", "server")
+_FIRST, _LAST = 0.2, 0.85
+
+
+def plan(seconds: float, harm: Sequence[str] = WHOLE) -> tuple[tuple[float, Kind], ...]:
+    """Say what is to be done in a soak of so many seconds, as seconds since its first cycle.
+
+    Parameters
+    ----------
+    harm
+        Words of `HARM`, spread evenly; the first waits until a session may have handed over.
+    """
+    step = (_LAST - _FIRST) / max(len(harm) - 1, 1)
+    return tuple((seconds * (_FIRST + n * step), HARM[word]) for n, word in enumerate(harm))
 
 
 def victim_of(kind: Kind, site: Site, seen: Sequence[Member], now: datetime) -> int | None:

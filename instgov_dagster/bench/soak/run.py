@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.adapters.runtime import RealClock
 from instgov_dagster.bench.soak.incidents import (
     STOPPED_SECONDS,
+    WHOLE,
     Incident,
     Kind,
     do,
@@ -48,10 +49,17 @@ class Soak:
         Hears a line whenever something happens.
     """
 
-    def __init__(self, site: Site, *, seconds: float, say: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        *,
+        seconds: float,
+        say: Callable[[str], object],
+        harm: Sequence[str] = WHOLE,
+    ) -> None:
         self._site, self._seconds, self._say = site, seconds, say
         self._clock = RealClock()
-        self._todo = list(plan(seconds))
+        self._todo = list(plan(seconds, harm))
         self._stopped: Incident | None = None
         self._leaderless_since: datetime | None = None
         self.incidents: list[Incident] = []
@@ -174,7 +182,13 @@ class Soak:
 
 
 def soak(
-    folder: Path, *, minutes: float, session_cycles: int, asof: date, token: str
+    folder: Path,
+    *,
+    minutes: float,
+    session_cycles: int,
+    asof: date,
+    token: str,
+    harm: Sequence[str] = WHOLE,
 ) -> dict[str, Any]:
     """Make a site in a folder, soak it, and write table and numbers there.
 
@@ -186,6 +200,8 @@ def soak(
         From the first leader on.
     session_cycles
         Length of a session: a planned hand-over after so many.
+    harm
+        What is done to it, see `plan`.
     """
     folder.mkdir(parents=True)
     site = Site(folder=folder.resolve(), asof=asof, token=token)
@@ -197,7 +213,7 @@ def soak(
     say("the night")
     site.furnish(session_cycles=session_cycles)
     say("dagster dev")
-    facts = Soak(site, seconds=60.0 * minutes, say=say).run()
+    facts = Soak(site, seconds=60.0 * minutes, say=say, harm=harm).run()
     facts["session_cycles"] = session_cycles
     (folder / "soak.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
     (folder / "soak.md").write_text(table_of(facts), encoding="utf-8")

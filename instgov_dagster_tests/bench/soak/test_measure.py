@@ -93,6 +93,7 @@ def test_a_soak_does_three_kills_one_stop_and_ends_daemon_and_code_server() -> N
     instants = [seconds for seconds, _ in plan(300.0)]
     assert instants == sorted(instants)
     assert 0.0 < instants[0] < instants[-1] < 300.0
+    assert plan(100.0, ["stop"]) == ((20.0, Kind.STOP_LEADER),)
 
 
 def facts(**changed: Any) -> dict[str, Any]:

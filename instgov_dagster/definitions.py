@@ -22,6 +22,7 @@ from instgov_dagster.defs.automation.sensors import (
     live_loop_sensor,
     run_failure_alerts,
 )
+from instgov_dagster.defs.automation.watchdog import loop_watchdog
 from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
@@ -46,7 +47,7 @@ def defs() -> dg.Definitions:
             prune_history,
         ],
         schedules=[nightly_schedule, after_session_schedule, fire_drills_schedule, prune_schedule],
-        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, health_sensor],
+        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, health_sensor, loop_watchdog],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,
     )

@@ -158,6 +158,11 @@ class Home:
         return self.root / "heartbeat"
 
     @property
+    def sessions(self) -> Path:
+        """Who leads and who stands by, one small file a process."""
+        return self.root / "live"
+
+    @property
     def night_progress(self) -> Path:
         """Written by the night after each step: how many steps are done."""
         return self.root / "night.progress"
@@ -192,6 +197,11 @@ class FileLock:
     def is_held(self) -> bool:
         """Whether this object holds the lock."""
         return self._descriptor is not None
+
+    def is_intact(self) -> bool:
+        """Tell whether the lock is held, on the very file that its path names now."""
+        held, path = self._descriptor, self.path
+        return held is not None and path.exists() and os.path.samestat(os.fstat(held), path.stat())
 
     def try_acquire(self, *, is_signed: bool = True) -> bool:
         """Take the lock if it is free; never wait.

@@ -1,7 +1,7 @@
 """When each class trades, when a session counts as closed, and what window a night looks at."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
@@ -139,6 +139,29 @@ def xnys_open(asof: date) -> datetime:
 def xnys_close(asof: date) -> datetime:
     """Give the close of the New York exchange on a day, or on the next day it trades."""
     return _exchange_instant(asof, lambda table: table.closes)
+
+
+def is_market_open(asset_class: AssetClass, instant: datetime) -> bool:
+    """Tell whether a class trades at an instant: its open counts, its close does not.
+
+    STOCKS and COMMODITIES trade in the hours of the New York exchange, FX from Monday to Friday,
+    UTC, CRYPTO always.
+
+    Raises
+    ------
+    InputError
+        If the instant has no time zone.
+    """
+    table = session_table(asset_class)
+    now = _utc64(instant)
+    place = int(np.searchsorted(table.opens, now, side="right")) - 1
+    return place >= 0 and bool(now < table.closes[place])
+
+
+def open_mask(classes: Sequence[AssetClass], instant: datetime) -> NDArray[np.bool_] | None:
+    """Tell whose markets trade at an instant, shape ``(n,)``; None where all do."""
+    is_open = {one: is_market_open(one, instant) for one in set(classes)}
+    return None if all(is_open.values()) else np.array([is_open[one] for one in classes])
 
 
 def is_ingestion_open(instant: datetime, policy: HistoryPolicy) -> bool:

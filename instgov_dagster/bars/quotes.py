@@ -1,6 +1,6 @@
 """Quotes as arrays, which of them may be traded on, and the path of a day inside its bar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -24,17 +24,21 @@ class Quotes:
     """The best bid and ask of each symbol and when they were seen.
 
     ``bid``, ``ask`` in the symbol's own currency and ``observed_at`` (us, UTC) have shape
-    ``(N,)``; what is missing is NaN or NaT. The arrays are copied and frozen.
+    ``(N,)``; what is missing is NaN or NaT. ``is_open`` tells whose market trades, ``(N,)``; None
+    where all do, or none is asked, as at night. The arrays are copied and frozen.
     """
 
     symbols: tuple[str, ...]
     bid: NDArray[np.float64]
     ask: NDArray[np.float64]
     observed_at: NDArray[np.datetime64]
+    is_open: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("bid", "ask", "observed_at"):
+        for name in ("bid", "ask", "observed_at", "is_open"):
             column = getattr(self, name)
+            if column is None:
+                continue
             if column.shape != (len(self.symbols),):
                 raise ValueError(
                     f"Quotes.{name} must have shape ({len(self.symbols)},), was {column.shape}"
@@ -47,7 +51,8 @@ class Quotes:
         """Tell which quotes may be traded on, shape ``(N,)``.
 
         Invalid are: bid above ask, one side or both missing, zero or not finite, older than
-        ``max_age_seconds``, or seen after ``now``. Bid equal to ask is a normal, locked market.
+        ``max_age_seconds``, seen after ``now``, or of a market that is closed. Bid equal to ask is
+        a normal, locked market.
 
         Notes
         -----
@@ -63,7 +68,11 @@ class Quotes:
         # NaT compares false.
         is_fresh = (age >= np.timedelta64(0, "us")) & (age <= limit)
         valid: NDArray[np.bool_] = is_priced & is_ordered & is_fresh
-        return valid
+        return valid if self.is_open is None else valid & self.is_open
+
+    def within(self, is_open: NDArray[np.bool_] | None) -> "Quotes":
+        """Give the same quotes, told whose market trades; None changes nothing."""
+        return self if is_open is None else replace(self, is_open=is_open)
 
     def mid(self) -> NDArray[np.float64]:
         """Give the middle of bid and ask, shape ``(N,)``; NaN where either is missing."""

@@ -8,6 +8,7 @@ import dagster as dg
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.governance.state import unknown_state
 from instgov_dagster.vocabulary.errors import (
+    Fenced,
     InstgovError,
     LeaseHeld,
     SystemHalt,
@@ -18,6 +19,7 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 #: Errors that carry no code of their own and latch nothing.
 _CODES: dict[type[InstgovError], ReasonCode] = {
+    Fenced: ReasonCode.FENCED,
     LeaseHeld: ReasonCode.LEASE_HELD,
     WarehouseBusy: ReasonCode.WAREHOUSE_BUSY,
 }

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # the loop stands on polars, duckdb and pandas: only a run pa
     from instgov_dagster.loop.night_run import NightRun
     from instgov_dagster.loop.platform import Platform, Settings
     from instgov_dagster.loop.state_log import StateLog
+    from instgov_dagster.vocabulary.bars import AssetClass
+    from instgov_dagster.vocabulary.config import Policy
 
 #: Where everything lives when neither the run nor the environment names a folder.
 DEFAULT_HOME = Path("data")
@@ -64,6 +66,26 @@ class PlatformResource(dg.ConfigurableResource):
             quotes=Path(quotes) if quotes else None,
             seed=DEFAULT_SEED if seed is None else seed,
             config_dir=Path(config_dir) if config_dir else None,
+        )
+
+    def rules(self) -> "Policy":
+        """Read the policy without opening anything."""
+        from instgov_dagster.adapters.config import find_config_dir, load_policy
+
+        named = self.settings().config_dir
+        return load_policy(find_config_dir(named, environment=os.environ, working_dir=Path.cwd()))
+
+    def classes(self) -> "frozenset[AssetClass]":
+        """Name the classes of the configured universe, without opening anything."""
+        from instgov_dagster.adapters.config import find_config_dir, load_universe
+        from instgov_dagster.bars.classify import classify_symbol
+
+        named = self.settings().config_dir
+        folder = find_config_dir(named, environment=os.environ, working_dir=Path.cwd())
+        return frozenset(
+            entry.asset_class or classify_symbol(entry.symbol)
+            for entry in load_universe(folder).symbols
+            if not entry.is_reference
         )
 
     def home_dir(self) -> Path:

@@ -377,6 +377,7 @@ def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleSta
             "bid": quotes.bid,
             "ask": quotes.ask,
             "observed_at": quotes.observed_at,
+            **({} if quotes.is_open is None else {"is_open": quotes.is_open}),
             "book": book,
             "cycle_id": state.cycle_id,
             "timestamp": state.timestamp,

@@ -11,7 +11,7 @@ from instgov_dagster.adapters.config import (
     load_policy,
     load_universe,
 )
-from instgov_dagster.adapters.journal import Journal, key_from, read_anchors
+from instgov_dagster.adapters.journal import Journal, Position, key_from, read_anchors
 from instgov_dagster.adapters.markets.binding import bind_market, require_market
 from instgov_dagster.adapters.markets.files import FilesMarket
 from instgov_dagster.adapters.markets.protocol import MarketSource
@@ -84,8 +84,15 @@ class Platform:
             spread=ProcessSpread(parallel_from=sigma.parallel_from, workers=sigma.workers),
         )
 
-    def open_chain(self, chain: Chain, *, clock: Clock | None = None) -> Journal:
-        """Open one chain for writing, held against its anchors."""
+    def open_chain(
+        self,
+        chain: Chain,
+        *,
+        clock: Clock | None = None,
+        proven: Position | None = None,
+        wait_seconds: float = 0.0,
+    ) -> Journal:
+        """Open one chain for writing, held against its anchors; see `Journal.open`."""
         return Journal.open(
             self.home.journal_dir,
             chain.value,
@@ -93,6 +100,8 @@ class Platform:
             clock=clock or self.clock,
             anchors=read_anchors(self.home.anchors, chain.value),
             segment_bytes=self.policy.loop.journal_segment_mib * 1024 * 1024,
+            proven=proven,
+            wait_seconds=wait_seconds,
         )
 
     def state_log(self) -> StateLog:

@@ -1,12 +1,13 @@
 """The system's state read from the three chains, and the writing of what moves it."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
 from instgov_dagster.adapters.journal import (
+    BrokenFrame,
     Frame,
     Journal,
     Position,
@@ -14,6 +15,7 @@ from instgov_dagster.adapters.journal import (
     read_anchors_from,
     read_frames,
 )
+from instgov_dagster.adapters.journal.frames import frame_name
 from instgov_dagster.adapters.journal.segments import segment_path
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.governance.state import fold_events, observe_causes, unknown_state
@@ -75,6 +77,11 @@ class StateLog:
         Whose journal is read.
     key
         The journal's HMAC key, if it has one.
+
+    Attributes
+    ----------
+    listener
+        Hears every frame that was read and verified.
     """
 
     def __init__(self, home: Home, key: bytes | None) -> None:
@@ -88,6 +95,8 @@ class StateLog:
         self._pending: dict[Chain, dict[int, str]] = {chain: {} for chain in Chain}
         # Digests of the frames that no anchor has covered yet: few, for anchors come often.
         self._unanchored: dict[Chain, dict[int, str]] = {chain: {} for chain in Chain}
+        # Who else hears each frame as it is read, so that a chain is read once for all.
+        self.listener: Callable[[Frame], None] | None = None
         # A chain that once differed from its anchors is believed nothing more by this reader.
         self._refused: SystemHalt | None = None
 
@@ -112,17 +121,41 @@ class StateLog:
         A chain that is shorter than one of its anchors says, or differs from it, is not read.
         """
         try:
-            if self._refused is not None:
-                raise self._refused
-            for chain in Chain:
-                # Anchors first: a frame is on disk before its anchor is, never after.
-                self._read_anchors(chain)
-                self._follow(chain)
-                self._require_anchored(chain)
+            self._read()
         except (SystemHalt, OSError, ValueError, KeyError) as error:
             # The state of a journal that does not verify is unknown, and unknown is STOP.
             return unknown_state(str(error))
         return fold_events(self._events, heads=self.heads)
+
+    def require_sound(self) -> None:
+        """Read what is new of all three chains: each must verify to its last byte.
+
+        Raises
+        ------
+        SystemHalt
+            ``CHAIN_BROKEN`` or ``ANCHOR_MISMATCH`` naming what does not hold.
+        """
+        try:
+            self._read()
+        except (OSError, ValueError, KeyError) as error:
+            raise SystemHalt(ReasonCode.CHAIN_BROKEN, str(error)) from error
+        for chain in Chain:
+            if not self._has_nothing_new(chain):
+                name = frame_name(chain.value, self._at[chain].segment, self.heads[chain] + 1)
+                raise BrokenFrame(name, "bytes stand outside a frame")
+
+    def position(self, chain: Chain) -> Position:
+        """Give how far a chain was read and verified."""
+        return self._at[chain]
+
+    def _read(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+        for chain in Chain:
+            # Anchors first: a frame is on disk before its anchor is, never after.
+            self._read_anchors(chain)
+            self._follow(chain)
+            self._require_anchored(chain)
 
     def instant_of(self, event: StateEvent) -> datetime | None:
         """Give when an event was written."""
@@ -139,6 +172,8 @@ class StateLog:
                 self._instants[(chain, frame.sequence)] = frame.ts
             self._at[chain] = Position.after(frame)
             self._hold_against_anchors(chain, frame)
+            if self.listener is not None:
+                self.listener(frame)
 
     def _read_anchors(self, chain: Chain) -> None:
         # What was anchored since the last refresh; one stat where nothing was.

@@ -32,7 +32,7 @@ class LoopPolicy:
     """
 
     period_seconds: float = number(1.0, ge=0, le=3600)
-    cycles: int = number(60, ge=1, le=86_400)
+    cycles: int = number(600, ge=1, le=86_400)
     day_cycles: int = number(600, ge=4, le=86_400)
     late_after_seconds: float = number(1.0, gt=0, le=3600)
     cold_every_cycles: int = number(60, ge=1)
@@ -41,6 +41,10 @@ class LoopPolicy:
     snapshot_halt_multiple: float = number(2.0, ge=1, le=10)
     quote_max_age_seconds: float = number(5.0, gt=0, le=3600)
     fence_every_seconds: float = number(5.0, gt=0, le=60)
+    fence_blind_seconds: float = number(60.0, gt=0, le=3600)
+    standby_catch_up_seconds: float = number(1.0, gt=0, le=60)
+    standby_waits_sessions: float = number(2.0, ge=1, le=10)
+    session_slack_seconds: float = number(300.0, ge=0, le=3600)
     heartbeat_stale_seconds: float = number(10.0, gt=0, le=3600)
     anchor_every_cycles: int = number(60, ge=1)
     journal_segment_mib: int = number(64, ge=1, le=4096)

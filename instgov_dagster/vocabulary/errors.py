@@ -76,5 +76,9 @@ class LeaseHeld(InstgovError):  # noqa: N818  # a state of the world, not a mist
     """Another process holds the lock this one needs (exit 3)."""
 
 
+class Fenced(InstgovError):  # noqa: N818  # a state of the world, not a mistake
+    """The session lost what hosts it and ended with nothing sent; another goes on from there."""
+
+
 class WarehouseBusy(InstgovError):  # noqa: N818  # a state of the world, not a mistake
     """The warehouse stayed locked by another process past the wait; nothing latches."""

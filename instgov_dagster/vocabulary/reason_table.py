@@ -125,6 +125,7 @@ _QUALITY = {
     "SNAPSHOT_MISSING": (_STOP, "No published snapshot can be read and verified."),
     "QUOTE_INVALID": (_REJECT, "The quote is crossed, one-sided, not finite or too old."),
     "QUOTE_MISSING": (_REJECT, "No quote arrived for the symbol."),
+    "MARKET_CLOSED": (_REJECT, "The symbol's market is closed: nothing is ordered in it."),
     "NO_VALID_SYMBOL": (_HALT, "No symbol of the universe has data worth trading on."),
 }
 _BELIEFS = {

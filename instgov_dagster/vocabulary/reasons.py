@@ -63,6 +63,7 @@ class ReasonCode(StrEnum):
     SNAPSHOT_MISSING = "SNAPSHOT_MISSING"
     QUOTE_INVALID = "QUOTE_INVALID"
     QUOTE_MISSING = "QUOTE_MISSING"
+    MARKET_CLOSED = "MARKET_CLOSED"
     NO_VALID_SYMBOL = "NO_VALID_SYMBOL"
     # Beliefs: regime and models (roadmap 6.x, 7.x)
     REGIME_NORMAL = "REGIME_NORMAL"

@@ -140,7 +140,7 @@ def test_the_packaged_policy_names_every_field_and_states_its_default() -> None:
 
 def test_the_loop_runs_sixty_cycles_of_one_second_by_default() -> None:
     loop = LoopPolicy()
-    assert (loop.cycles, loop.period_seconds, loop.snapshot_ttl_minutes) == (60, 1.0, 60.0)
+    assert (loop.cycles, loop.period_seconds, loop.snapshot_ttl_minutes) == (600, 1.0, 60.0)
 
 
 def _universe(folder: Path, text: str) -> Path:

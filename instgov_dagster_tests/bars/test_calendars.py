@@ -14,10 +14,12 @@ from instgov_dagster.bars.calendars import (
     expected_sessions,
     history_window,
     is_ingestion_open,
+    is_market_open,
     is_session,
     knowledge_instant,
     last_closed_date,
     last_closed_session,
+    open_mask,
     required_sessions,
     session_known_at,
     session_table,
@@ -162,3 +164,22 @@ def test_days_outside_the_calendars_are_refused_not_guessed() -> None:
 def test_an_instant_without_a_zone_is_refused() -> None:
     with pytest.raises(InputError, match="must carry a time zone"):
         last_closed_session(None, datetime(2024, 1, 1), close_delay_hours=2.0)  # noqa: DTZ001  # the point
+
+
+@pytest.mark.parametrize(
+    ("instant", "open_classes"),
+    [
+        (datetime(2025, 3, 12, 13, 30, tzinfo=UTC), "STOCKS FX CRYPTO COMMODITIES"),  # the open
+        (datetime(2025, 3, 12, 13, 29, 59, tzinfo=UTC), "FX CRYPTO"),
+        (datetime(2025, 3, 12, 20, 0, tzinfo=UTC), "FX CRYPTO"),  # the close is not open
+        (datetime(2025, 3, 15, 15, 0, tzinfo=UTC), "CRYPTO"),  # a Saturday
+        (datetime(2025, 11, 28, 18, 30, tzinfo=UTC), "FX CRYPTO"),  # after an early close
+    ],
+)
+def test_each_class_trades_in_its_own_hours(instant: datetime, open_classes: str) -> None:
+    found = {one for one in AssetClass if is_market_open(one, instant)}
+    assert found == {AssetClass(name) for name in open_classes.split()}
+    classes = (AssetClass.STOCKS, AssetClass.CRYPTO, AssetClass.FX)
+    mask = open_mask(classes, instant)
+    wanted = [one in found for one in classes]
+    assert all(wanted) if mask is None else mask.tolist() == wanted

@@ -130,7 +130,7 @@ BLOCKING = {
         "every_decision_has_a_reason", "every_symbol_is_decided", "nothing_vetoed_is_executed",
     },
     "published_snapshot": {"snapshot_verifies"},
-    "decision_journal": {"state_continuity"},
+    "decision_journal": {"state_continuity", "leader_keeps_its_beat"},
     "live_decisions": {"every_cycle_decides_every_symbol"},
     "portfolio": {"cvar_stayed_within_its_limit"},
     "audit_chain": {"chain_verifies"},
@@ -262,6 +262,7 @@ def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definition
         "halt_sensor": running,
         "health_sensor": running,
         "live_loop_sensor": stopped,
+        "loop_watchdog": running,
         "run_failure_alerts": running,
     }
 

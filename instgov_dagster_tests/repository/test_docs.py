@@ -41,7 +41,15 @@ def absent(name: str, wanted: set[str]) -> set[str]:
 
 @pytest.mark.roadmap("DOC.3", "DOC.4", "DOC.5")
 @pytest.mark.parametrize(
-    "name", ["alerts.md", "capital-auction.md", "cvar.md", "execution.md", "governance.md"]
+    "name",
+    [
+        "alerts.md",
+        "capital-auction.md",
+        "cvar.md",
+        "execution.md",
+        "governance.md",
+        "live-loop.md",
+    ],
 )
 def test_every_number_a_document_states_is_the_policy_default(name: str) -> None:
     stated = dict(POLICY_ROW.findall(page(name)))

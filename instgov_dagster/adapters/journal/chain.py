@@ -86,41 +86,43 @@ class Journal:
         clock: Clock | None = None,
         anchors: Sequence[Anchor] = (),
         segment_bytes: int = SEGMENT_BYTES,
+        proven: Position | None = None,
+        wait_seconds: float = 0.0,
     ) -> "Journal":
         """Lock a chain, verify its last segment, cut a torn tail and stand ready to append.
 
         Parameters
         ----------
-        journal_dir
-            Folder of all chains; the chain's own folder is created when missing.
-        chain
-            Name of the chain.
         key
-            HMAC key; the chain must have been written with the same one.
+            HMAC key the chain was written with.
         clock
             Stamps the frames; the machine's clock by default.
         anchors
             Statements the chain must still honour.
         segment_bytes
             Size from which the next frame starts a new segment.
+        proven
+            How far the caller verified the chain itself: only what follows is verified here.
+        wait_seconds
+            For a writer that is just letting go.
 
         Raises
         ------
         LeaseHeld
             If another writer holds the chain.
         SystemHalt
-            ``CHAIN_BROKEN`` if the tail does not verify, ``ANCHOR_MISMATCH`` if it is shorter
-            than an anchor says, ``AUDIT_WRITE_FAILED`` if the folder cannot be written.
+            ``CHAIN_BROKEN``, ``ANCHOR_MISMATCH`` if it is shorter than an anchor says,
+            ``AUDIT_WRITE_FAILED`` if the folder cannot be written.
         """
-        lock = FileLock(journal_dir / chain / "lock", clock=clock)
+        # A wait is real, whatever clock stamps the frames.
+        lock = FileLock(journal_dir / chain / "lock", clock=None if wait_seconds else clock)
         try:
-            lock.acquire()
+            lock.acquire(wait_seconds)
         except OSError as error:
-            raise SystemHalt(
-                ReasonCode.AUDIT_WRITE_FAILED, f"{journal_dir / chain}: {error}"
-            ) from error
+            detail = f"{journal_dir / chain}: {error}"
+            raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, detail) from error
         try:
-            at = _verified_end(journal_dir, chain, key)
+            at = _verified_end(journal_dir, chain, key, proven)
             _require_anchored(at, anchors, chain)
             return cls(
                 journal_dir,
@@ -275,12 +277,14 @@ def _require_untouched(descriptor: int, at: Position, chain: str) -> None:
         raise BrokenFrame(name, "the segment was changed or removed by somebody else")
 
 
-def _verified_end(journal_dir: Path, chain: str, key: bytes | None) -> Position:
+def _verified_end(
+    journal_dir: Path, chain: str, key: bytes | None, proven: Position | None
+) -> Position:
     # Closed segments are verify_chain's matter; opening proves the one that will be written.
     segments = list_segments(journal_dir, chain)
     if not segments:
         return Position.start(chain)
-    at = _start_of(journal_dir, chain, segments[-1])
+    at = proven or _start_of(journal_dir, chain, segments[-1])
     for frame in read_frames(journal_dir, chain, key=key, start=at):
         at = Position.after(frame)
     return at

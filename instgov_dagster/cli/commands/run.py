@@ -226,7 +226,8 @@ def _run_jobs(plan: Plan, platform: "Platform", day: date, *, is_shown: bool) ->
             if not night.success:
                 return Outcome(has_failed=True)
         if plan.is_live:
-            session = {"cycles": plan.cycles, "period_seconds": plan.period}
+            # A command's session waits for nobody: it holds its lease already.
+            session = {"cycles": plan.cycles, "period_seconds": plan.period, "may_wait": False}
             config = _run_config(platform) | {"ops": {"live_session": {"config": session}}}
             with progress(home.heartbeat, "live", is_shown=is_shown):
                 live = run_job(instance, "governed_live_loop", day, config)

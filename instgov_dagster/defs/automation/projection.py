@@ -1,7 +1,6 @@
 """The op of the projection: it makes no asset, live.duckdb is a copy of what the journal says."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -26,13 +25,11 @@ def rebuilt_projection(context: dg.OpExecutionContext, platform: PlatformResourc
 
 def rebuild(platform: PlatformResource) -> "RebuildResult":
     """Rebuild with the rules of the installation; the journal is all it reads of it."""
-    from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import RealClock
     from instgov_dagster.adapters.store.projector import rebuild_projection
 
-    named = platform.settings().config_dir
-    loop = load_policy(find_config_dir(named, environment=os.environ, working_dir=Path.cwd())).loop
+    loop = platform.rules().loop
     return rebuild_projection(
         platform.layout(),
         recorded_at=RealClock().now(),

@@ -1,8 +1,6 @@
 """The schedules, in New York: what follows the day, the night, the drills and the pruning."""
 
-import os
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 
@@ -81,9 +79,6 @@ prune_schedule = dg.ScheduleDefinition(
 
 
 def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:
-    from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.bars.calendars import is_ingestion_open
 
-    chosen = platform.settings().config_dir
-    folder = find_config_dir(chosen, environment=os.environ, working_dir=Path.cwd())
-    return is_ingestion_open(instant, load_policy(folder).history)
+    return is_ingestion_open(instant, platform.rules().history)

@@ -1,6 +1,7 @@
 """The sensors: one asks for live sessions, one tells failed runs, one tells a changed state."""
 
 import logging
+import math
 import os
 from collections.abc import Mapping
 
@@ -11,14 +12,15 @@ from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
 from instgov_dagster.defs.automation.jobs import governed_live_loop, nightly_ingestion
 from instgov_dagster.defs.automation.states import STATES
 from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState, SystemStateName
 
 #: Dagster ticks no faster than every five seconds.
 TICK_SECONDS = 5
 
-#: Sessions kept in flight, from queued to stopping.
-SESSIONS_IN_FLIGHT = 1
+#: Sessions kept in flight, from queued to stopping: a leader and a warm standby.
+SESSIONS_IN_FLIGHT = 2
 
 #: So many failed sessions in a row ask for a person, not for another session.
 FAILURES_IN_A_ROW = 3
@@ -26,12 +28,20 @@ FAILURES_IN_A_ROW = 3
 #: A deployed instance may start with the loop's sensor on; nothing else turns it on.
 AUTOSTART_VARIABLE = "INSTGOV_AUTOSTART"
 
+#: Ends a run that outlives it, its waiting as a standby included.
+MAX_RUNTIME_TAG = "dagster/max_runtime"
+
 _IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
+]
+_ENDED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
 ]
 _LEVELS = {
     SystemStateName.RUNNING: logging.INFO,
@@ -51,25 +61,36 @@ def autostart_status(environment: Mapping[str, str]) -> dg.DefaultSensorStatus:
     job=governed_live_loop,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=autostart_status(os.environ),
-    description="Keeps a live session in flight while a night is published and the state allows.",
+    description="Keeps a leader and a warm standby in flight while night, market and state allow.",
 )
 def live_loop_sensor(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask for the next session, or say in a sentence why not and what to do."""
+    """Ask for the sessions that are missing, or say in a sentence why not and what to do."""
     obstacle = (
         _sessions_obstacle(context.instance)
         or _state_obstacle(STATES.read(platform))
         or _snapshot_obstacle(platform)
+        or _hours_obstacle(platform)
     )
     if obstacle:
         return dg.SkipReason(obstacle)
     # A run key is spent for ever: where the cursor was reset, the count of runs goes on.
     last = int(context.cursor) if context.cursor else _count(context.instance)
-    request = dg.RunRequest(
-        run_key=f"session-{last + 1}", partition_key=_published(platform)["asof"]
-    )
-    return dg.SensorResult(run_requests=[request], cursor=str(last + 1))
+    missing = SESSIONS_IN_FLIGHT - _count(context.instance, *_IN_FLIGHT)
+    day, tags = _published(platform)["asof"], {MAX_RUNTIME_TAG: str(_longest_run(platform))}
+    requests = [
+        dg.RunRequest(run_key=f"session-{number}", partition_key=day, tags=tags)
+        for number in range(last + 1, last + missing + 1)
+    ]
+    return dg.SensorResult(run_requests=requests, cursor=str(last + missing))
+
+
+def _longest_run(platform: PlatformResource) -> int:
+    # Dagster counts a run from its start, waiting included: a shorter limit ends healthy leaders.
+    loop = platform.rules().loop
+    sessions = 1.0 + loop.standby_waits_sessions
+    return math.ceil(sessions * loop.cycles * loop.period_seconds + loop.session_slack_seconds)
 
 
 def _count(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> int:
@@ -79,10 +100,9 @@ def _count(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> int:
 
 def _sessions_obstacle(instance: dg.DagsterInstance) -> str | None:
     if _count(instance, *_IN_FLIGHT) >= SESSIONS_IN_FLIGHT:
-        return "a session is in flight"
-    last = instance.get_runs(
-        dg.RunsFilter(job_name=governed_live_loop.name), limit=FAILURES_IN_A_ROW
-    )
+        return f"{SESSIONS_IN_FLIGHT} sessions are in flight: a leader and a standby"
+    ended = dg.RunsFilter(job_name=governed_live_loop.name, statuses=_ENDED)
+    last = instance.get_runs(ended, limit=FAILURES_IN_A_ROW)
     failed = [run.run_id for run in last if run.status is dg.DagsterRunStatus.FAILURE]
     if len(failed) < FAILURES_IN_A_ROW:
         return None
@@ -122,6 +142,20 @@ def _snapshot_obstacle(platform: PlatformResource) -> str | None:
     if told["code_hash"] != code_sha256():
         return f"the code changed since the night of {told['asof']} was published: {action}"
     return None
+
+
+def _hours_obstacle(platform: PlatformResource) -> str | None:
+    # A virtual clock begins at an open of the day; only the real one may find all markets closed.
+    if platform.settings().market is not Market.LIVE:
+        return None
+    from instgov_dagster.adapters.runtime import RealClock
+    from instgov_dagster.bars.calendars import is_market_open
+
+    classes = platform.classes()
+    now = RealClock().now()
+    if any(is_market_open(one, now) for one in classes):
+        return None
+    return f"every market of {', '.join(sorted(classes))} is closed: a session waits for an open"
 
 
 @dg.run_failure_sensor(

@@ -1,7 +1,8 @@
 """The live half of the governance wing: the session as one run, and the audit of its chains."""
 
 import json
-from collections.abc import Iterator, Mapping
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,14 +19,15 @@ from instgov_dagster.vocabulary.governance import Phase
 
 if TYPE_CHECKING:
     from instgov_dagster.adapters.journal import ChainReport
-    from instgov_dagster.loop.live.report import SessionReport
+    from instgov_dagster.loop.live.leading.host import Host
+    from instgov_dagster.loop.live.report import Minute, SessionReport
     from instgov_dagster.loop.live.settling.after import Reconciliation
 
 #: What a session reports of each of its assets; the names are the report's own.
 SESSION_FACTS = {
     "decision_journal": (
         "session_id", "chain_head", "frames", "snapshot_id", "cycle_ms_p50", "cycle_ms_p99",
-        "reason_codes", "torn", "recovered", "ended_by",
+        "reason_codes", "torn", "recovered", "ended_by", "longest_gap_seconds",
     ),
     "live_decisions": ("cycles", "decisions", "verdicts", "reasons", "orders", "fills"),
     "portfolio": ("nav_usd", "gross", "cvar", "cvar_gate", "cvar_limit", "measures"),
@@ -39,6 +41,9 @@ INVARIANTS = {
     "cash": "The book, the journal's ledger and the broker hold the same cash.",
 }
 
+#: What the platform says of a run whose session may go on: one asked to end does so by itself.
+HOSTED = (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING)
+
 SESSION_TAGS = {"instgov/phase": Phase.LIVE_TRADING.value}
 
 
@@ -49,6 +54,7 @@ class SessionConfig(dg.Config):
     period_seconds: float | None = Field(
         default=None, ge=0, description="Seconds between cycles; loop.period_seconds, 0 none."
     )
+    may_wait: bool = Field(default=True, description="Stand by, warm, while another session leads.")
 
 
 def _live_spec(name: str, description: str) -> dg.AssetSpec:
@@ -82,7 +88,7 @@ def _live_spec(name: str, description: str) -> dg.AssetSpec:
 def live_session(
     context: dg.AssetExecutionContext, config: SessionConfig, platform: PlatformResource
 ) -> Iterator[dg.MaterializeResult]:
-    """Lead one governed session; one that never led, because another does, reports nothing."""
+    """Lead one governed session, or stand by for it; one that never led reports nothing."""
     report = lead_session(context, config, platform)
     if report is None:
         return
@@ -94,7 +100,7 @@ def live_session(
 def lead_session(
     context: dg.AssetExecutionContext, config: SessionConfig, platform: PlatformResource
 ) -> "SessionReport | None":
-    """Run one session to its end and anchor its chain; None where another session leads."""
+    """Run one session to its end and anchor its chain; None where it never led."""
     with failing_closed(platform):
         from instgov_dagster.loop.session import run_session
 
@@ -109,13 +115,36 @@ def lead_session(
                     cycles=config.cycles or loop.cycles,
                     period_seconds=loop.period_seconds if period is None else period,
                     run_id=context.run.run_id,
-                    tell=teller.tell,
+                    host=host_of(context, config, tell=teller.tell),
                 )
         except LeaseHeld as held:
             context.log.warning("this session never led: %s", held)
             return None
         anchor_chains(context, platform)
     return report
+
+
+def host_of(
+    context: dg.AssetExecutionContext, config: SessionConfig, *, tell: Callable[["Minute"], None]
+) -> "Host":
+    """Say who hosts the session: the processes above this one, and the instance's own word."""
+    from instgov_dagster.loop.live.leading.host import Host
+    from instgov_dagster.loop.live.leading.processes import own_hosts
+
+    is_hosted = multiprocessing.parent_process() is not None
+    instance, run_id = context.instance, context.run.run_id
+
+    def is_run_current() -> bool:
+        run = instance.get_run_by_id(run_id)
+        return run is not None and run.status in HOSTED
+
+    return Host(
+        may_wait=config.may_wait,
+        # A run of a code server may not outlive it; a command runs the session in itself.
+        processes=own_hosts() if is_hosted else (),
+        is_run_current=is_run_current,
+        tell=tell,
+    )
 
 
 def pick(report: "SessionReport", fields: tuple[str, ...]) -> dict[str, Any]:
@@ -142,6 +171,19 @@ def state_continuity(platform: PlatformResource) -> dg.AssetCheckResult:
         first_cycle=told["first_cycle"],
         told_hash=told["told_hash"],
         started_hash=told["started_hash"],
+    )
+
+
+@rule("decision_journal", blocking=False)
+def leader_keeps_its_beat(platform: PlatformResource) -> dg.AssetCheckResult:
+    """No two cycles of a leader lie so far apart that it hung; the watchdog looks meanwhile."""
+    told, limit = last_session(platform), platform.rules().loop.heartbeat_stale_seconds
+    longest = told["longest_gap_seconds"]
+    return verdict(
+        passed=longest is None or longest <= limit,
+        session_id=told["session_id"],
+        longest_gap_seconds=longest,
+        limit=limit,
     )
 
 

@@ -40,6 +40,8 @@ class ValuedBook:
         Shape ``(N,)``: whether the quote of this instant is valid.
     weights
         Shape ``(K, N)``, fractions of net asset value, drifted with the marks.
+    is_open
+        Shape ``(N,)``: whose market trades; None where all do.
     """
 
     nav_usd: float
@@ -48,6 +50,12 @@ class ValuedBook:
     half_spread_bps: Floats
     weights: Floats
     drawdown: float
+    is_open: NDArray[np.bool_] | None = None
+
+    def quote_reason(self, n: int) -> ReasonCode:
+        """Say why a symbol without a valid quote has none."""
+        is_closed = self.is_open is not None and not self.is_open[n]
+        return ReasonCode.MARKET_CLOSED if is_closed else ReasonCode.QUOTE_INVALID
 
     @property
     def net(self) -> Floats:
@@ -96,6 +104,7 @@ def value_book(
         half_spread_bps=np.where(has_quote, quoted, modelled),
         weights=values / nav,
         drawdown=1.0 - nav / peak,
+        is_open=quotes.is_open,
     )
 
 
@@ -163,8 +172,10 @@ def assemble_bids(
     touching = _touching(snapshot, at, vetoes)
     blocks = _with_vetoes(snapshot.blocks.of(*at, exists), touching)
     freezes = tuple(
-        _freeze_codes(freeze_codes, standing, has_quote=is_quoted)
-        for standing, is_quoted in zip(touching, valued.has_quote[symbol_of].tolist(), strict=True)
+        _freeze_codes(freeze_codes, standing, None if is_quoted else valued.quote_reason(int(n)))
+        for standing, is_quoted, n in zip(
+            touching, valued.has_quote[symbol_of].tolist(), symbol_of.tolist(), strict=True
+        )
     )
     book = _book_view(snapshot, valued, policy)
     terms = AuctionTerms(
@@ -324,11 +335,11 @@ def _with_vetoes(
 
 
 def _freeze_codes(
-    codes: tuple[ReasonCode, ...], vetoes: tuple[Veto, ...], *, has_quote: bool
+    codes: tuple[ReasonCode, ...], vetoes: tuple[Veto, ...], unquoted: ReasonCode | None
 ) -> tuple[ReasonCode, ...]:
-    if has_quote and not vetoes:
+    if unquoted is None and not vetoes:
         return codes
-    own = () if has_quote else (ReasonCode.QUOTE_INVALID,)
+    own = () if unquoted is None else (unquoted,)
     barred = (veto.reason_code for veto in vetoes if veto.bars_increases_only)
     return tuple(dict.fromkeys((*codes, *own, *barred)))
 

@@ -130,6 +130,7 @@ def symbol_cases(
             gates=(*(order.gates if order else ()), *((refusal,) if refusal else ())),
             vetoes=_standing(vetoes, view.strategy_id if view else None, symbol),
             is_quote_valid=facts.has_quote[n],
+            quote_reason=valued.quote_reason(n),
             strategy_id=view.strategy_id if view else None,
             strategy_stage=view.stage if view else None,
             passing_size=_passing_size(order.passing_share, held[n], aims[n]) if order else None,

@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any, cast
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from instgov_dagster.adapters.journal import (
     Frame,
@@ -38,7 +40,7 @@ from instgov_dagster.vocabulary.governance import Chain, SystemState
 _ORDER = "client_order_id"
 
 #: What a cycle's frame tells of its writer and not of the decision.
-ORIGIN_FACTS = ("asof", "run_id", "config_hash", "code_hash", "heads")
+ORIGIN_FACTS = ("asof", "run_id", "config_hash", "code_hash", "heads", "paced")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +246,8 @@ class Replay:
         fold = self._fold = self._fold or self._open_fold()
         turn = self.turn = fold.cycle(read_inputs(frame))
         self.report.cycles += 1
-        meta = {**{name: frame.meta[name] for name in ORIGIN_FACTS}, **turn.facts}
+        origin = {name: frame.meta[name] for name in ORIGIN_FACTS if name in frame.meta}
+        meta = {**origin, **turn.facts}
         payload = encode_payload(
             turn.table, kind=frame.kind, sequence=frame.sequence, ts=frame.ts, meta=meta
         )
@@ -305,11 +308,16 @@ def read_inputs(frame: Frame) -> CycleInputs:
             bid=rows["bid"].to_numpy(),
             ask=rows["ask"].to_numpy(),
             observed_at=rows["observed_at"].to_numpy(),
+            is_open=_read_hours(rows),
         ),
         system=_read_state(meta),
         is_late=bool(meta["is_late"]),
         is_stale=bool(meta["is_stale"]),
     )
+
+
+def _read_hours(rows: pl.DataFrame) -> NDArray[np.bool_] | None:
+    return rows["is_open"].to_numpy() if "is_open" in rows.columns else None
 
 
 def _read_state(meta: Mapping[str, Any]) -> SystemState:

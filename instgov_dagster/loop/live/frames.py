@@ -70,8 +70,11 @@ _CASH_SCHEMA = pa.schema(
 def quotes_table(decision: CycleDecision) -> pa.Table:
     """Lay out what the cycle saw: the quotes, which are its inputs, and the marks they gave."""
     quotes = decision.quotes
+    # Where every market trades nothing is said of it.
+    hours = {} if quotes.is_open is None else {"is_open": quotes.is_open}
     return pa.table(
         {
+            **hours,
             "symbol": list(quotes.symbols),
             "bid": quotes.bid,
             "ask": quotes.ask,

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.adapters.journal import read_anchors, verify_chain
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
 from instgov_dagster.adapters.store.published import read_snapshot
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame
@@ -15,7 +14,7 @@ from instgov_dagster.loop.decision.snapshot import LIVE_TABLES, Snapshot, snapsh
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InputError, SystemHalt
-from instgov_dagster.vocabulary.governance import Chain, Phase
+from instgov_dagster.vocabulary.governance import Phase
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 #: Conditions that a session proves to be over: by opening, and by reaching its end.
@@ -56,23 +55,6 @@ def open_snapshot(platform: Platform, asof: date) -> Snapshot:
         asof=asof,
         policy=platform.policy,
     )
-
-
-def require_sound_chains(platform: Platform) -> None:
-    """Walk all three chains and hold them against their anchors.
-
-    Raises
-    ------
-    SystemHalt
-        ``CHAIN_BROKEN`` naming the first frame that does not hold.
-    """
-    for chain in Chain:
-        anchors = read_anchors(platform.home.anchors, chain.value)
-        report = verify_chain(
-            platform.home.journal_dir, chain.value, key=platform.key, anchors=anchors
-        )
-        if not report.ok:
-            raise SystemHalt(ReasonCode.CHAIN_BROKEN, f"{report.first_bad}: {report.reason}")
 
 
 def verify_snapshot(platform: Platform, snapshot_id: str) -> None:

@@ -11,7 +11,6 @@ from instgov_dagster.governance.state import fold_state
 from instgov_dagster.governance.state.rows import state_to_frame
 from instgov_dagster.loop.decision.book import Book, book_from_dict, book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import returns_frame
-from instgov_dagster.loop.folding.continuity import Trail
 from instgov_dagster.loop.folding.evidence import gather_evidence
 from instgov_dagster.loop.live.clearing import clears_frame
 from instgov_dagster.loop.live.frames import SESSION_KIND
@@ -51,20 +50,6 @@ def last_book(platform: Platform, *, before: date | None = None) -> Book | None:
     """Give the book as the loop's chain last wrote it; None where there never was one."""
     found: Mapping[str, Any] | None = last_told(platform, "book", before=before)
     return book_from_dict(found) if found else None
-
-
-def last_values(platform: Platform) -> dict[str, float]:
-    """Give the value of each strategy's holdings at the end of the last session, USD."""
-    results = last_told(platform, "results") or []
-    return {row["strategy_id"]: float(row["value_usd"]) for row in results}
-
-
-def last_trail(platform: Platform, day: date) -> Trail:
-    """Follow the loop's chain to where the day's sessions left the state."""
-    trail = Trail(day=day)
-    for frame in read_frames(platform.home.journal_dir, Chain.LOOP.value, key=platform.key):
-        trail.follow(frame)
-    return trail
 
 
 def strategy_returns(platform: Platform, *, before: date) -> pl.DataFrame:

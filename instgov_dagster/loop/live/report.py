@@ -11,6 +11,7 @@ import numpy as np
 from instgov_dagster.adapters.journal import TornTail
 from instgov_dagster.governance.state.rows import cause_to_dict
 from instgov_dagster.loop.cycle import CycleDecision
+from instgov_dagster.loop.live.leading.pacing import Beat
 from instgov_dagster.loop.live.settling.invariants import Invariant
 from instgov_dagster.vocabulary.governance import SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -33,7 +34,9 @@ class SessionReport:
     milliseconds
         Wall time of each cycle.
     ended_by
-        The signal that asked for the end; None where the last cycle was reached.
+        The signal that asked for the end, or FENCED; None where the last cycle was reached.
+    longest_gap_seconds
+        Between the beginnings of two paced cycles, by the real clock; None where none were paced.
     """
 
     session_id: str
@@ -64,6 +67,7 @@ class SessionReport:
     torn: Mapping[str, Any] | None = None
     reconciliation: tuple[Mapping[str, Any], ...] = ()
     ended_by: str | None = None
+    longest_gap_seconds: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
     milliseconds: tuple[float, ...] = field(default=(), repr=False)
 
@@ -117,10 +121,12 @@ class Tally:
         }
 
     def end(self, ended_by: str | None) -> dict[str, Any]:
-        """Say how the session ends: its codes, and the signal that asked for it."""
+        """Say how the session ends: its codes, and the signal or the fence that asked for it."""
         ends = [ReasonCode.SESSION_ENDED.value]
         if ended_by is not None:
-            ends.append(ReasonCode.SESSION_STOP_REQUESTED.value)
+            is_fenced = ended_by == ReasonCode.FENCED
+            code = ReasonCode.FENCED if is_fenced else ReasonCode.SESSION_STOP_REQUESTED
+            ends.append(code.value)
         self.codes += ends
         return {"reason_codes": ends, "ended_by": ended_by}
 
@@ -209,11 +215,18 @@ class Minutes:
         self._late, self._behind = 0, 0.0
         self._before = (0, 0, 0)  # cycles, orders and fills told so far
 
-    def passed(self, now: datetime, *, behind_seconds: float, is_late: bool) -> None:
-        """Take in a cycle that ended, and tell the stretch if it is full."""
+    def passed(self, now: datetime, beat: Beat | None) -> None:
+        """Take in a cycle that ended, and tell the stretch if it is full.
+
+        Parameters
+        ----------
+        beat
+            When it was due and when it began; None where cycles follow back to back.
+        """
         self._begun = self._begun or now
-        self._late += is_late
-        self._behind = max(self._behind, behind_seconds)
+        if beat is not None:
+            self._late += beat.is_late
+            self._behind = max(self._behind, (beat.began - beat.due).total_seconds())
         if (now - self._begun).total_seconds() >= self._every:
             self.close()
             self._begun = now

@@ -1,24 +1,19 @@
 """The only holder of a broker: approved orders in, outcomes and book changes out."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Self
-
-import numpy as np
-from numpy.typing import NDArray
 
 from instgov_dagster.adapters.account import Broker, CashEntry, MarketView, OrderOutcome
 from instgov_dagster.adapters.broker import PaperBroker
-from instgov_dagster.adapters.markets.quote_stream import QuoteStream
-from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.governance.proof import require_approved
 from instgov_dagster.loop.decision.book import Book, Shares, fresh_book
 from instgov_dagster.loop.live.settling.answers import Routed, changes_of, entries_of, ledger_rows
 from instgov_dagster.loop.live.settling.invariants import Account
 from instgov_dagster.loop.live.settling.leftovers import (
     find_unplanned,
+    never_sent,
     settle,
     shares_of_unplanned,
 )
@@ -115,6 +110,8 @@ class Router:
         orders: Sequence[ApprovedOrder],
         views: Mapping[str, MarketView],
         shares: Mapping[str, Shares],
+        *,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> Routed:
         """Send approved orders, reductions first as they come.
 
@@ -122,6 +119,8 @@ class Router:
         ----------
         shares
             By client order id: the strategies the order belongs to.
+        may_send
+            Asked before each order; from the first no on nothing is sent, and that is the outcome.
 
         Raises
         ------
@@ -130,9 +129,13 @@ class Router:
         """
         # Every approval is looked at before the first order leaves.
         approved = [require_approved(order, self._key) for order in orders]
-        outcomes, halt = [], None
+        outcomes, halt, is_free = [], None, True
         for order in approved:
             self._shares[order.client_order_id] = shares[order.client_order_id]
+            is_free = is_free and may_send()
+            if not is_free:
+                outcomes.append(never_sent(order))
+                continue
             try:
                 outcomes.append(self._broker.submit(order, views[order.symbol]))
             except SystemHalt as error:
@@ -161,38 +164,3 @@ class Router:
             shares=shares,
             ledger=ledger_rows(entries),
         )
-
-
-def market_views(
-    quotes: Quotes,
-    has_quote: NDArray[np.bool_],
-    stream: QuoteStream,
-    adv_usd: NDArray[np.float64],
-    *,
-    impact_bps: Mapping[str, float],
-    max_participation: float,
-    at: datetime,
-) -> dict[str, MarketView]:
-    """Show the broker the market of one instant, symbol by symbol, where the quote is valid.
-
-    Parameters
-    ----------
-    has_quote, adv_usd
-        Shape ``(n_symbols,)`` in the order of the quotes.
-    impact_bps
-        By symbol, the plan's own estimate without the half spread, which the price carries.
-    """
-    return {
-        symbol: MarketView(
-            bid=float(quotes.bid[n]),
-            ask=float(quotes.ask[n]),
-            bar_low=float(stream.bar_low[n]),
-            bar_high=float(stream.bar_high[n]),
-            impact_bps=impact_bps.get(symbol, 0.0),
-            adv_usd=float(adv_usd[n]),
-            max_participation=max_participation,
-            at=at,
-        )
-        for n, symbol in enumerate(quotes.symbols)
-        if has_quote[n] and np.isfinite(adv_usd[n])
-    }

@@ -7,11 +7,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._core.test_utils import create_run_for_test
 
 from instgov_dagster.adapters.runtime import Home
+from instgov_dagster.definitions import defs
 from instgov_dagster.defs.automation import sensors
 from instgov_dagster.defs.automation.alerts import LOGGER
+from instgov_dagster.defs.automation.jobs import LIVE_SESSION_TAG
 from instgov_dagster.defs.automation.sensors import (
     autostart_status,
     halt_sensor,
@@ -24,6 +27,7 @@ from instgov_dagster.loop.live.operator import act
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.defs.conftest import DAY, Installation
+from instgov_dagster_tests.loop.homes import CONFIG
 
 JOB = "governed_live_loop"
 Answer = dg.SensorResult | dg.SkipReason
@@ -46,6 +50,11 @@ def tick(
         answer = sensor(context)
     assert isinstance(answer, Answer)
     return answer
+
+
+def asked(answer: Answer) -> list[str | None]:
+    assert isinstance(answer, dg.SensorResult)
+    return [one.run_key for one in answer.run_requests or []]
 
 
 def reason(answer: Answer) -> str:
@@ -74,16 +83,24 @@ def test_without_a_published_night_no_session_is_asked_for_and_the_job_to_run_is
 
 
 @pytest.mark.roadmap("3.2")
-def test_each_session_is_asked_for_once_by_a_key_that_never_comes_back(
+def test_a_leader_and_a_standby_are_asked_for_by_keys_that_never_come_back(
     instance: dg.DagsterInstance, published: Installation
 ) -> None:
     first = tick(live_loop_sensor, instance, published.platform())
+    assert asked(first) == ["session-1", "session-2"]
     assert isinstance(first, dg.SensorResult)
-    (request,) = first.run_requests or []
-    assert (request.run_key, request.partition_key, first.cursor) == ("session-1", DAY, "1")
+    assert {one.partition_key for one in first.run_requests or []} == {DAY}
     second = tick(live_loop_sensor, instance, published.platform(), cursor=first.cursor)
-    assert isinstance(second, dg.SensorResult)
-    assert [one.run_key for one in second.run_requests or []] == ["session-2"]
+    assert asked(second) == ["session-3", "session-4"]
+
+
+def test_a_run_may_last_its_waiting_and_its_leading_before_dagster_ends_it(
+    instance: dg.DagsterInstance, published: Installation
+) -> None:
+    answer = tick(live_loop_sensor, instance, published.platform())
+    assert isinstance(answer, dg.SensorResult)
+    # Two sessions of 600 s may be waited for, one is led, 300 s are left for all else.
+    assert {one.tags["dagster/max_runtime"] for one in answer.run_requests or []} == {"2100"}
 
 
 def test_a_cursor_that_was_reset_goes_on_after_the_sessions_that_ran(
@@ -92,17 +109,28 @@ def test_a_cursor_that_was_reset_goes_on_after_the_sessions_that_ran(
     for _ in range(4):
         create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.SUCCESS)
     answer = tick(live_loop_sensor, instance, published.platform())
-    assert isinstance(answer, dg.SensorResult)
-    assert [one.run_key for one in answer.run_requests or []] == ["session-5"]
+    assert asked(answer) == ["session-5", "session-6"]
 
 
 @pytest.mark.parametrize("status", ["NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
-def test_one_session_in_flight_is_enough(
+def test_one_session_in_flight_asks_for_one_more_and_two_are_enough(
     instance: dg.DagsterInstance, published: Installation, status: str
 ) -> None:
     create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus(status))
     answer = tick(live_loop_sensor, instance, published.platform())
-    assert reason(answer) == "a session is in flight"
+    assert asked(answer) == ["session-2"]
+    create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus(status))
+    answer = tick(live_loop_sensor, instance, published.platform())
+    assert reason(answer) == "2 sessions are in flight: a leader and a standby"
+
+
+def test_the_instance_lets_two_sessions_run_at_once_and_no_pool_keeps_the_standby_out() -> None:
+    settings = yaml.safe_load((CONFIG.parent / "dagster.yaml").read_text())["concurrency"]
+    limits = {row["key"]: row["limit"] for row in settings["runs"]["tag_concurrency_limits"]}
+    assert limits[LIVE_SESSION_TAG] == sensors.SESSIONS_IN_FLIGHT == 2
+    session = defs().resolve_job_def(JOB)
+    assert session.tags[LIVE_SESSION_TAG] == "true"
+    assert set().union(*(node.definition.pools for node in session.nodes)) == set()
 
 
 def test_three_failed_sessions_in_a_row_ask_for_a_person(
@@ -112,6 +140,10 @@ def test_three_failed_sessions_in_a_row_ask_for_a_person(
         create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.FAILURE)
     assert isinstance(tick(live_loop_sensor, instance, published.platform()), dg.SensorResult)
     create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.FAILURE)
+    answer = tick(live_loop_sensor, instance, published.platform())
+    assert "the last 3 sessions failed" in reason(answer)
+    # One that still runs says nothing yet: the failures are those of sessions that ended.
+    create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.STARTED)
     answer = tick(live_loop_sensor, instance, published.platform())
     assert "the last 3 sessions failed" in reason(answer)
     create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.SUCCESS)

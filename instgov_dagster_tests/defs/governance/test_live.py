@@ -26,7 +26,7 @@ from instgov_dagster_tests.loop.homes import SYMBOLS
 INVARIANTS = ("orders", "fills", "positions", "cash")
 LIVE, AFTER = "governed_live_loop", "after_session"
 CYCLES = 2
-CONFIG = {"live_session": {"config": {"cycles": CYCLES, "period_seconds": 0.0}}}
+CONFIG = {"live_session": {"config": {"cycles": CYCLES, "period_seconds": 0.0, "may_wait": False}}}
 TRADABLE = len([symbol for symbol in SYMBOLS if not symbol.startswith("^")])
 
 
@@ -60,6 +60,7 @@ def test_one_run_is_one_session_and_every_cycle_decides_every_symbol(led: Led) -
     assert sum(facts["verdicts"].values()) == CYCLES * TRADABLE
     assert verdicts_of(result) == {
         ("decision_journal", "state_continuity"): True,
+        ("decision_journal", "leader_keeps_its_beat"): True,
         ("live_decisions", "every_cycle_decides_every_symbol"): True,
         ("live_decisions", "readers_see_every_cycle"): True,
         ("portfolio", "cvar_stayed_within_its_limit"): True,
@@ -84,10 +85,10 @@ def test_what_is_left_out_of_the_configuration_is_the_policys(led: Led) -> None:
         SessionConfig(cycles=0)
     with pytest.raises(ValueError, match="greater than or equal to 0"):
         SessionConfig(period_seconds=-1.0)
-    assert led[0].platform().open().policy.loop.cycles == 60
+    assert led[0].platform().open().policy.loop.cycles == 600
 
 
-def test_a_standby_that_never_led_succeeds_and_materializes_nothing(
+def test_a_session_that_may_not_wait_never_leads_succeeds_and_materializes_nothing(
     published: Installation, instance: dg.DagsterInstance
 ) -> None:
     with FileLock(published.home / "live.lease"):

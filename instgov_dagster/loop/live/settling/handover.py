@@ -13,7 +13,7 @@ from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.folding.fold import SessionFold, plain_shares
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.frames import FILLS_KIND, fills_tables
-from instgov_dagster.loop.live.recovery import last_book, last_told, last_trail, last_values
+from instgov_dagster.loop.live.leading.memory import Memory
 from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.live.settling.invariants import Invariant, reconcile, require_agreement
 from instgov_dagster.loop.live.settling.leftovers import unplanned_halt
@@ -49,11 +49,12 @@ class HandedOver:
 
 def hand_over(
     platform: Platform,
-    told: Told,
+    memory: Memory,
     desk: Desk,
     write: Write,
     snapshot: Snapshot,
     *,
+    catch_up: Callable[[], object],
     may_cancel: bool,
 ) -> HandedOver:
     """Settle with the broker what the last leader left, each answer in a frame, then compare.
@@ -62,8 +63,10 @@ def hand_over(
 
     Parameters
     ----------
-    told
-        What the loop's chain says; it follows the frames that are written here.
+    memory
+        What the loop's chain says.
+    catch_up
+        Lets the memory take what was written here.
     may_cancel
         Whether what rests may be withdrawn in the state the system is in.
 
@@ -73,8 +76,9 @@ def hand_over(
         ``RECONCILIATION_UNRESOLVED`` where broker and journal differ, or the broker did what no
         frame planned: that is journalled and held in the book first, for it is what is held.
     """
-    book = last_book(platform) or fresh_book(platform.policy.nav_usd)
-    fold = _fold_of_last(platform, told, book, snapshot)
+    told = memory.told
+    book = memory.book or fresh_book(platform.policy.nav_usd)
+    fold = _fold_of_last(platform, memory, book, snapshot)
     recovered = desk.recover(told, may_cancel=may_cancel)
     _take(recovered, fold, {"recovered": True}, told, write)
     adopted = desk.adopt(
@@ -86,7 +90,7 @@ def hand_over(
     _take(adopted, fold, {"unplanned": True}, told, write)
     if adopted.outcomes:
         raise unplanned_halt(adopted.outcomes)
-    told.follow(platform)
+    catch_up()
     book = fold.book if fold else book
     found = reconcile(told, book, read_account(platform.home.paper_account))
     require_agreement(found)
@@ -94,19 +98,18 @@ def hand_over(
 
 
 def _fold_of_last(
-    platform: Platform, told: Told, book: Book, snapshot: Snapshot
+    platform: Platform, memory: Memory, book: Book, snapshot: Snapshot
 ) -> SessionFold | None:
     # The session that decided last, as its frames left it; None where none ever did.
-    if told.session is None or told.day is None:
+    if memory.told.session is None or memory.latest is None:
         return None
-    flows, values = last_told(platform, "flows") or {}, last_values(platform)
     return SessionFold(
         snapshot,
         platform.policy,
-        session_id=told.session,
+        session_id=memory.told.session,
         book=book,
-        state=last_trail(platform, told.day).restore(snapshot),
-        ledger=SessionLedger(snapshot, opening=values, flows=flows),
+        state=memory.latest.restore(snapshot),
+        ledger=SessionLedger(snapshot, opening=memory.values, flows=memory.flows),
         solver=HotSolver(),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from instgov_dagster.adapters.account import OrderOutcome, OrderStatus
 from instgov_dagster.loop.decision.book import Book, Shares
 from instgov_dagster.loop.live.settling.told import Leftover, order_terms
+from instgov_dagster.vocabulary.audit import Order
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -108,8 +109,13 @@ def _never_sent(leftover: Leftover) -> OrderOutcome:
             ReasonCode.RECONCILIATION_UNRESOLVED,
             f"the broker does not know an order it took: {leftover.order.client_order_id}",
         )
+    return never_sent(leftover.order)
+
+
+def never_sent(order: Order) -> OrderOutcome:
+    """Say of an order that was planned that it was not sent, and will not be."""
     return OrderOutcome(
-        order=leftover.order,
+        order=order,
         status=OrderStatus.NEVER_SENT,
         fills=(),
         reason_codes=(ReasonCode.ORDER_NEVER_SENT,),

@@ -94,13 +94,17 @@ class Told:
         """
         directory, key = platform.home.journal_dir, platform.key
         for frame in read_frames(directory, Chain.LOOP.value, key=key, start=self.at):
-            self.at = Position.after(frame)
-            if self.cash_usd is None and frame.meta.get("event") == "started":
-                self._open(frame.meta)
-            if frame.kind == CYCLE_KIND:
-                self._plan(frame)
-            elif frame.kind == FILLS_KIND:
-                self.answer(unbundle(frame.table()), frame.meta)
+            self.take(frame)
+
+    def take(self, frame: Frame) -> None:
+        """Take the chain's next frame, which somebody verified."""
+        self.at = Position.after(frame)
+        if self.cash_usd is None and frame.meta.get("event") == "started":
+            self._open(frame.meta)
+        if frame.kind == CYCLE_KIND:
+            self._plan(frame)
+        elif frame.kind == FILLS_KIND:
+            self.answer(unbundle(frame.table()), frame.meta)
 
     def answer(self, tables: Mapping[str, pa.Table], meta: Mapping[str, Any]) -> None:
         """Take in one frame of answers: outcomes, fills, movements of cash."""

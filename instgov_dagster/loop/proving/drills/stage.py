@@ -18,11 +18,12 @@ from instgov_dagster.adapters.store.published import publish, read_snapshot
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.capital.auction.solver import AuctionSolver
 from instgov_dagster.loop.decision.book import fresh_book
+from instgov_dagster.loop.folding.continuity import Trail
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold, Turn
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.loop.live.opening import open_quotes, open_snapshot
-from instgov_dagster.loop.live.recovery import last_book, last_trail
+from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.night import STEPS
 from instgov_dagster.loop.night_run import NightRun
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
@@ -164,7 +165,9 @@ class Stage:
         """Decide the next cycle by the session's own fold, without a broker, and keep its codes."""
         used = platform or self.platform
         snapshot = open_snapshot(used, DRILL_DAY)
-        trail = last_trail(used, DRILL_DAY)
+        trail = Trail(day=DRILL_DAY)
+        for frame in read_frames(used.home.journal_dir, Chain.LOOP.value, key=used.key):
+            trail.follow(frame)
         span = SessionSpan(
             day=DRILL_DAY,
             cycles=1,

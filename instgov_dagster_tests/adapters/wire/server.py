@@ -124,7 +124,7 @@ class Wire:
     ) -> None:
         if self._loop is not None and self._closing is not None:
             self._loop.call_soon_threadsafe(self._closing.set)
-        self._server.should_exit = True
+        self._server.should_exit = self._server.force_exit = True  # clients keep lines open
         self._thread.join(10.0)
         self._socket.close()
 

@@ -111,7 +111,7 @@ class PolygonHistory:
             rows = [
                 _row(entry, zone)
                 for line in body.split(b"\n")
-                for entry in _results(read_json(line))
+                for entry in _results(read_json(line), polygon_ticker(wanted))
             ]
         except ValueError as error:
             raise malformed(PROVIDER, wanted.symbol, str(error)) from None
@@ -138,9 +138,11 @@ def one_line(body: bytes) -> bytes:
     return body.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
-def _results(answer: Any) -> list[Any]:
-    if not isinstance(answer, dict) or answer.get("status") not in {"OK", "DELAYED"}:
+def _results(answer: Any, ticker: str) -> list[Any]:
+    if not isinstance(answer, dict) or answer.get("status") not in ("OK", "DELAYED"):
         raise ValueError("status must be OK or DELAYED")
+    if answer.get("ticker") != ticker:
+        raise ValueError(f"ticker must be {ticker}, was {str(answer.get('ticker'))[:20]!r}")
     results = answer.get("results")
     if not isinstance(results, list):
         raise ValueError("results must be a list")

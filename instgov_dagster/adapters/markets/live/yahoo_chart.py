@@ -35,6 +35,8 @@ def parse_chart(body: bytes, wanted: Wanted) -> ParsedBars:
     try:
         result = _result(read_json(body))
         meta = _mapping(result.get("meta"), "meta")
+        if str(meta.get("symbol")).upper() != wanted.symbol.upper():
+            raise ValueError(f"it is about {str(meta.get('symbol'))[:20]!r}")
         granularity = str(meta.get("dataGranularity"))
         zone = ZoneInfo(str(meta.get("exchangeTimezoneName") or "UTC"))
         rows, n_empty = _rows(result, zone)

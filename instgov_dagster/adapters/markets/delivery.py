@@ -83,7 +83,8 @@ def stage_delivery(
         provider=f"{fetched.provider}-{purpose}" if purpose else fetched.provider,
         payloads=fetched.payloads,
     )
-    digests = {symbol: payload.sha256 for symbol, payload in archived.items()}
+    made = {symbol: payload.sha256 for symbol, payload in archived.items()}
+    digests = {**fetched.kept_sha256, **made}
     sources = pl.DataFrame(
         {"symbol": list(digests), "source_sha256": list(digests.values())},
         schema={"symbol": pl.String, "source_sha256": pl.String},

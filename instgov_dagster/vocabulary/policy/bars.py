@@ -107,7 +107,8 @@ class ProviderPolicy:
     """How often, how fast and how long a provider is asked; over how many nights it is judged.
 
     ``max_pages`` bounds an answer that comes in pages; ``questions_at_once`` is how many symbols
-    are asked for at a time, whatever the rates.
+    are asked for at a time, whatever the rates. An order whose outcome is unknown is looked up
+    ``lookup_tries`` times; a cancelled one must be over by the ``cancel_deadline_seconds``.
     """
 
     batch_tries: int = number(3, ge=1, le=10)
@@ -118,6 +119,10 @@ class ProviderPolicy:
     request_timeout_seconds: float = number(20.0, gt=0)
     polygon_free_plan_days: int = number(730, ge=0)
     confidence_nights: int = number(20, ge=1)
+    lookup_tries: int = number(3, ge=1, le=20)
+    lookup_pause_seconds: float = number(0.5, ge=0, le=10)
+    broker_timeout_seconds: float = number(2.0, gt=0, le=60)
+    cancel_deadline_seconds: float = number(5.0, gt=0, le=120)
     max_pages: int = number(20, ge=1, le=1000)
     questions_at_once: int = number(4, ge=1, le=64)
     requests_per_minute: tuple[tuple[str, float], ...] = _REQUESTS_PER_MINUTE

@@ -10,39 +10,13 @@ import polars as pl
 from instgov_dagster.adapters.markets.live.asking import ProviderRefused
 from instgov_dagster.adapters.markets.live.clients import Scrubber
 from instgov_dagster.adapters.markets.live.history import HistoryProvider, ParsedBars, Wanted
+from instgov_dagster.adapters.markets.protocol import Keeper, ProviderAnswer
 from instgov_dagster.bars.classify import class_of
 from instgov_dagster.bars.ingestion import BAR_SCHEMA, validate_bars
 from instgov_dagster.bars.providers import provider_verdict
 from instgov_dagster.vocabulary.bars import REFERENCE, Purpose, UniverseSymbol
 from instgov_dagster.vocabulary.errors import DataRejected
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
-from instgov_dagster.vocabulary.reasons import ReasonCode
-
-#: Keeps one payload before it is read: provider, symbol, body.
-Keeper = Callable[[str, str, bytes], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderAnswer:
-    """What became of one question of a night.
-
-    Attributes
-    ----------
-    provider
-        Who was asked; ``NO_VALID_PROVIDER`` where nobody could be.
-    reason_code
-        ``PROVIDER_SELECTED`` for bars delivered, else why there are none.
-    requests
-        On the wire; 0 where nobody was asked.
-    """
-
-    provider: str
-    symbol: str
-    reason_code: ReasonCode
-    status: int | None
-    requests: int
-    rows: int
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,7 +25,7 @@ class Gathered:
 
     answer: ProviderAnswer
     frame: pl.DataFrame
-    body: bytes
+    kept_sha256: str | None
     first_date: date | None
     notices: tuple[str, ...]
 
@@ -153,18 +127,18 @@ def _ask(
         return _nothing(
             replace(answer, reason_code=rejected.reason_code, requests=1, detail=rejected.detail)
         )
-    keep(provider.name, wanted.symbol, body)
+    digest = keep(provider.name, wanted.symbol, body)
     read = replace(answer, status=200, requests=1)
     try:
         parsed = provider.parse(body, wanted)
         frame = _bars(parsed, wanted, provider.name)
     except DataRejected as rejected:
         nothing = replace(read, reason_code=rejected.reason_code, detail=rejected.detail)
-        return replace(_nothing(nothing), body=body)
+        return replace(_nothing(nothing), kept_sha256=digest)
     return Gathered(
         answer=replace(read, rows=frame.height),
         frame=frame,
-        body=body,
+        kept_sha256=digest,
         first_date=parsed.first_date,
         notices=parsed.notices,
     )
@@ -172,7 +146,7 @@ def _ask(
 
 def _nothing(answer: ProviderAnswer) -> Gathered:
     empty = pl.DataFrame(schema=BAR_SCHEMA)
-    return Gathered(answer=answer, frame=empty, body=b"", first_date=None, notices=())
+    return Gathered(answer=answer, frame=empty, kept_sha256=None, first_date=None, notices=())
 
 
 def _bars(parsed: ParsedBars, wanted: Wanted, provider: str) -> pl.DataFrame:

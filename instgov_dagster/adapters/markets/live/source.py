@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from instgov_dagster.adapters.markets.live.clients import Scrubber, history_providers
-from instgov_dagster.adapters.markets.live.gather import Gathered, Gatherer, Keeper, Window
+from instgov_dagster.adapters.markets.live.gather import Gathered, Gatherer, Window
 from instgov_dagster.adapters.markets.payloads import digest_rows
-from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.markets.protocol import Fetched, Keeper
 from instgov_dagster.adapters.runtime import Clock
 from instgov_dagster.bars.ingestion import BAR_SCHEMA
 from instgov_dagster.bars.providers import entitled_providers
@@ -32,6 +32,8 @@ class LiveBars:
         Where yfinance keeps its cookies.
     progress
         Told the number of symbols done and asked for.
+    keep
+        Keeps what came back before it is read.
     """
 
     universe_asked: Universe
@@ -40,6 +42,7 @@ class LiveBars:
     clock: Clock
     cache_dir: Path
     progress: Callable[[int, int], None]
+    keep: Keeper
 
     @property
     def name(self) -> Market:
@@ -56,8 +59,6 @@ class LiveBars:
         start: date,
         end_exclusive: date,
         asof: date,
-        *,
-        keep: Keeper,
     ) -> Fetched:
         """Ask the entitled providers for ``[start, end_exclusive)``, and nothing from ``asof`` on.
 
@@ -71,7 +72,7 @@ class LiveBars:
         window = self._window(start, min(end_exclusive, asof), asof)
         entries = [self.universe_asked.of(symbol) for symbol in sorted(symbols)]
         found = self._gatherer(window).gather(
-            entries, window, keep=keep, progress=lambda done: self.progress(done, len(entries))
+            entries, window, keep=self.keep, progress=lambda done: self.progress(done, len(entries))
         )
         return _fetched(found)
 
@@ -103,11 +104,13 @@ class LiveBars:
 def _fetched(found: Sequence[Gathered]) -> Fetched:
     frame = pl.concat([item.frame for item in found]) if found else pl.DataFrame(schema=BAR_SCHEMA)
     frame = frame.sort("symbol", "date", maintain_order=True)
+    # A provider that does not say since when it has a symbol is taken at its first bar.
     firsts = {
-        item.answer.symbol: item.first_date or item.frame["date"].min()
+        item.answer.symbol: item.first_date or item.frame["date"][0]
         for item in found
         if item.frame.height
     }
+    kept = {item.answer.symbol: item.kept_sha256 for item in found if item.kept_sha256}
     refused = tuple(
         f"{item.answer.symbol}: {item.answer.reason_code}: {item.answer.detail}"
         for item in found
@@ -116,8 +119,9 @@ def _fetched(found: Sequence[Gathered]) -> Fetched:
     notices = tuple(notice for item in found for notice in item.notices)
     return Fetched(
         frame=frame,
-        payloads={item.answer.symbol: item.body for item in found},
+        payloads={},
         sha256=digest_rows(frame),
+        kept_sha256=kept,
         provider=PROVIDER,
         first_dates=firsts,
         notices=(*refused, *notices),

@@ -35,8 +35,7 @@ def parse_chart(body: bytes, wanted: Wanted) -> ParsedBars:
     try:
         result = _result(read_json(body))
         meta = _mapping(result.get("meta"), "meta")
-        if str(meta.get("symbol")).upper() != wanted.symbol.upper():
-            raise ValueError(f"it is about {str(meta.get('symbol'))[:20]!r}")
+        _require_about(wanted.symbol, meta.get("symbol"))
         granularity = str(meta.get("dataGranularity"))
         zone = ZoneInfo(str(meta.get("exchangeTimezoneName") or "UTC"))
         rows, n_empty = _rows(result, zone)
@@ -51,6 +50,11 @@ def parse_chart(body: bytes, wanted: Wanted) -> ParsedBars:
     counted = ((n_empty, "without any price"), (n_outside, "outside the days asked for"))
     notices = tuple(f"{wanted.symbol}: {n} rows {what}" for n, what in counted if n)
     return ParsedBars(frame=bars_frame(kept), first_date=first_date, notices=notices)
+
+
+def _require_about(symbol: str, told: object) -> None:
+    if str(told).upper() != symbol.upper():
+        raise ValueError(f"it is about {str(told)[:20]!r}")
 
 
 def _result(answer: Any) -> Mapping[str, Any]:

@@ -30,6 +30,7 @@ WANTED = Wanted(
 )
 _ASKER = Asker(ProviderPolicy(), clock=VirtualClock(datetime(2024, 3, 8, tzinfo=UTC)))
 _GET = plain_getter(1.0)
+_WORD = "s"
 _NOON_MS = 1_709_553_600_000
 _BAR = {"t": _NOON_MS, "o": 1.0, "h": 2.0, "l": 0.5, "c": 1.5, "v": 10}
 _KLINE = [_NOON_MS, "1", "2", "0.5", "1.5", "10", 0, "15", 1, "1", "1", "0"]
@@ -45,7 +46,9 @@ PARSERS = {
     "polygon": PolygonHistory(_ASKER, _GET, key="k", max_pages=1).parse,
     "binance": BinanceHistory(_ASKER, _GET, max_pages=1).parse,
     "fred": FredHistory(_ASKER, _GET, key="k").parse,
-    "alpaca": AlpacaHistory(_ASKER, key_id="i", secret="s", timeout_seconds=1.0, max_pages=1).parse,
+    "alpaca": AlpacaHistory(
+        _ASKER, key_id="i", secret=_WORD, timeout_seconds=1.0, max_pages=1
+    ).parse,
 }
 _LEAVES = (
     st.none()

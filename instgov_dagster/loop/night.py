@@ -49,6 +49,8 @@ INPUT_TABLES = (
     "bars",
     "stress_bars",
     "symbol_classes",
+    "provider_answers",
+    "past_provider_answers",
     "previous_lifecycle",
     "past_risk_forecasts",
     "previous_sigma_fits",
@@ -59,7 +61,14 @@ INPUT_TABLES = (
 )
 
 #: The inputs frozen with the night's ingestion: its stamp covers them.
-STAMPED_INPUTS = ("bars", "stress_bars", "strategy_returns", "portfolio", "system_state")
+STAMPED_INPUTS = (
+    "bars",
+    "stress_bars",
+    "provider_answers",
+    "strategy_returns",
+    "portfolio",
+    "system_state",
+)
 
 _WALKED = ("price_history", "data_governance", "sigma_fits", "previous_sigma_fits")
 _DECIDING = (*SNAPSHOT_TABLES, "portfolio", "system_state")
@@ -89,7 +98,13 @@ STEPS: tuple[NightStep, ...] = (
     ),
     NightStep(
         name="data_governance",
-        needs=("history_coverage", "data_quality", "symbol_classes"),
+        needs=(
+            "history_coverage",
+            "data_quality",
+            "symbol_classes",
+            "provider_answers",
+            "past_provider_answers",
+        ),
         phase=Phase.DATA_GOVERNANCE,
         run=bars.govern,
         completes_phase=True,

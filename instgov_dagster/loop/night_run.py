@@ -9,8 +9,8 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
-from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
-from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.markets.delivery import deliver
+from instgov_dagster.adapters.markets.protocol import Fetched, answers_frame
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
 from instgov_dagster.adapters.store.bar_reads import bars_as_of, first_dates_held
 from instgov_dagster.adapters.store.bar_store import append_bars
@@ -160,20 +160,22 @@ class NightRun:
         require_free_space(root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
-        start, end = history_window(context.asof, policy.history)
-        fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
-        earlier = fetch_earlier(
-            platform.source, fetched, held, asof=context.asof, policy=policy.history
+        fetched, deliveries = deliver(
+            platform.source,
+            names,
+            held,
+            asof=context.asof,
+            raw_dir=platform.home.raw,
+            run_id=self._run_id,
+            policy=policy.history,
         )
-        staged = self._stage(fetched)
-        before = None if earlier is None else self._stage(earlier, purpose="stress")
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
+        frozen["provider_answers"] = answers_frame(fetched)
         self._bars_sha256 = {}
         recorded_at = platform.now()
         with platform.warehouse.txn() as con:
-            # The window's comes last: it is what the next night's payload is compared with.
             appended = [
                 append_bars(
                     con,
@@ -182,13 +184,12 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in (before, staged)
-                if delivery is not None
+                for delivery in deliveries
             ]
             self._persist_classes(con, fetched)
             for name, frame in frozen.items():
                 write_night(
-                    con, _FROZEN[name], frame, asof=context.asof, run_id=self._run_id,
+                    con, _FROZEN.get(name, name), frame, asof=context.asof, run_id=self._run_id,
                     recorded_at=recorded_at,
                 )  # fmt: skip
             bars = self._bars(con, "bars")
@@ -201,18 +202,9 @@ class NightRun:
             unchanged=appended[-1].unchanged,
             withdrawn=appended[-1].withdrawn,
             archive=str((platform.home.raw / self._run_id).relative_to(root)),
-            archive_sha256=sha256_of(staged.sha256),
+            archive_sha256=sha256_of(deliveries[-1].sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
-        )
-
-    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
-        return stage_delivery(
-            fetched,
-            raw_dir=self._platform.home.raw,
-            run_id=self._run_id,
-            policy=self._platform.policy.history,
-            purpose=purpose,
         )
 
     def _persist_classes(self, con: duckdb.DuckDBPyConnection, fetched: Fetched) -> None:
@@ -333,8 +325,8 @@ class NightRun:
             case "previous_lifecycle":
                 found = read_latest_before(con, "strategy_lifecycle_log", before=asof)
                 return pl.DataFrame(schema=LIFECYCLE_SCHEMA) if found is None else found
-            case "past_risk_forecasts":
-                return read_nights_before(con, "risk_forecasts", before=asof)
+            case "past_risk_forecasts" | "past_provider_answers":
+                return read_nights_before(con, name.removeprefix("past_"), before=asof)
             case _ if name in _REMEMBERED:
                 return read_nights_before(con, _REMEMBERED[name], before=asof).drop("asof")
             case _:

@@ -1,13 +1,14 @@
 """What every market answers: the bars of a window, the bars of one day, the quotes of a session."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Protocol
 
 import polars as pl
 
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
+from instgov_dagster.bars.govern import ANSWERS_SCHEMA
 from instgov_dagster.vocabulary.bars import Market, Universe
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -74,6 +75,14 @@ class Fetched:
     notices: tuple[str, ...] = field(default=())
     kept_sha256: Mapping[str, str] = field(default_factory=dict)
     answers: tuple[ProviderAnswer, ...] = field(default=())
+
+
+def answers_frame(fetched: Fetched) -> pl.DataFrame:
+    """Give what became of each question as `bars.govern.ANSWERS_SCHEMA`, sorted by symbol."""
+    rows = [
+        {**asdict(answer), "reason_code": answer.reason_code.value} for answer in fetched.answers
+    ]
+    return pl.DataFrame(rows, schema=ANSWERS_SCHEMA, orient="row").sort("symbol")
 
 
 class MarketSource(Protocol):

@@ -227,3 +227,31 @@ def _alpaca_bar(row: dict[str, Any], zone: ZoneInfo) -> dict[str, Any]:
 def days_from(start: date, count: int) -> list[date]:
     """Give consecutive days."""
     return [start + timedelta(days=n) for n in range(count)]
+
+
+def alpaca_quote_routes(quotes: Mapping[str, tuple[Any, Any, datetime]]) -> list[Route]:
+    """Serve latest quotes by Alpaca's own symbols; one symbol it does not know fails them all.
+
+    Parameters
+    ----------
+    quotes
+        By symbol: bid, ask, and when it was seen; read at each request.
+    """
+
+    async def answer(request: Request) -> Response:
+        names = request.query_params["symbols"].split(",")
+        unknown = [name for name in names if name not in quotes]
+        if unknown:
+            refused = as_json({"message": f"invalid symbol: {unknown[0]}"})
+            refused.status_code = 400
+            return refused
+        told = {}
+        for name in names:
+            bid, ask, seen = quotes[name]
+            told[name] = {"t": seen.isoformat(), "bp": bid, "ap": ask, "bs": 1, "as": 1}
+        return as_json({"quotes": told})
+
+    return [
+        Route("/v2/stocks/quotes/latest", answer),
+        Route("/v1beta3/crypto/us/latest/quotes", answer),
+    ]

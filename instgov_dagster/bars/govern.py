@@ -134,7 +134,7 @@ def provider_confidence(
     """
     kept = before["asof"].unique().sort(descending=True).head(nights - 1)
     recent = before.filter(pl.col("asof").is_in(kept.implode()))
-    asked = pl.concat([tonight.select(ANSWERS_SCHEMA), recent.select(ANSWERS_SCHEMA)])
+    asked = pl.concat([tonight.select(list(ANSWERS_SCHEMA)), recent.select(list(ANSWERS_SCHEMA))])
     asked = asked.filter(pl.col("requests") > 0)
     good = pl.col("reason_code") == ReasonCode.PROVIDER_SELECTED.value
     return dict(asked.group_by("provider").agg(good.mean()).iter_rows())

@@ -126,6 +126,7 @@ def _open_live(
     environment: Mapping[str, str],
     clock: Clock,
 ) -> MarketSource:
+    from instgov_dagster.adapters.markets.live.clients import history_providers
     from instgov_dagster.adapters.markets.live.market import LiveMarket, require_keys
 
     require_keys(universe, policy, environment)
@@ -138,7 +139,9 @@ def _open_live(
         policy=policy,
         environment=environment,
         clock=clock,
-        cache_dir=home.root / "runtime" / "yahoo",
+        providers=history_providers(
+            environment, policy.providers, clock=clock, cache_dir=home.root / "runtime" / "yahoo"
+        ),
         progress=tell,
     )
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from pathlib import Path
 from typing import Final, Self
 
 import polars as pl
 
 from instgov_dagster.adapters.markets.live.asking import Asker
 from instgov_dagster.adapters.markets.live.clients import provider_addresses
+from instgov_dagster.adapters.markets.live.history import HistoryProvider
 from instgov_dagster.adapters.markets.live.quote_feed import QuoteFeed
 from instgov_dagster.adapters.markets.live.source import LiveBars
 from instgov_dagster.adapters.markets.protocol import Fetched, Keeper
@@ -42,8 +42,8 @@ class LiveMarket:
         The universe that is traded.
     environment
         Keys, plans, addresses.
-    cache_dir
-        Where yfinance keeps its cookies.
+    providers
+        Of history and references, by their names.
     progress
         Told the number of symbols asked for so far, and of how many.
     keep
@@ -54,7 +54,7 @@ class LiveMarket:
     policy: Policy
     environment: Mapping[str, str]
     clock: Clock
-    cache_dir: Path
+    providers: Mapping[str, HistoryProvider]
     progress: Callable[[int, int], None]
     keep: Keeper | None = None
 
@@ -87,8 +87,7 @@ class LiveMarket:
             universe_asked=self.configured,
             policy=self.policy,
             environment=self.environment,
-            clock=self.clock,
-            cache_dir=self.cache_dir,
+            providers=self.providers,
             progress=self.progress,
             keep=self.keep,
         )

@@ -3,15 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import polars as pl
 
-from instgov_dagster.adapters.markets.live.clients import Scrubber, history_providers
+from instgov_dagster.adapters.markets.live.clients import Scrubber
 from instgov_dagster.adapters.markets.live.gather import Gathered, Gatherer, Window
+from instgov_dagster.adapters.markets.live.history import HistoryProvider
 from instgov_dagster.adapters.markets.payloads import digest_rows
 from instgov_dagster.adapters.markets.protocol import Fetched, Keeper
-from instgov_dagster.adapters.runtime import Clock
 from instgov_dagster.bars.ingestion import BAR_SCHEMA
 from instgov_dagster.bars.providers import entitled_providers
 from instgov_dagster.vocabulary.bars import Market, Purpose, Universe
@@ -26,10 +25,10 @@ class LiveBars:
 
     Attributes
     ----------
+    providers
+        By their names; whether one may be asked is `select_provider`'s matter.
     environment
-        Keys, plans and addresses; read here and passed no further than the clients.
-    cache_dir
-        Where yfinance keeps its cookies.
+        Says who is entitled, and what must never be kept.
     progress
         Told the number of symbols done and asked for.
     keep
@@ -38,9 +37,8 @@ class LiveBars:
 
     universe_asked: Universe
     policy: Policy
+    providers: Mapping[str, HistoryProvider]
     environment: Mapping[str, str]
-    clock: Clock
-    cache_dir: Path
     progress: Callable[[int, int], None]
     keep: Keeper
 
@@ -63,11 +61,6 @@ class LiveBars:
         """Ask the entitled providers for ``[start, end_exclusive)``, and nothing from ``asof`` on.
 
         A window that begins before the night's own is asked for the worst year's sake.
-
-        Raises
-        ------
-        InputError
-            If an address in the environment may not be sent a key.
         """
         window = self._window(start, min(end_exclusive, asof), asof)
         entries = [self.universe_asked.of(symbol) for symbol in sorted(symbols)]
@@ -89,9 +82,7 @@ class LiveBars:
     def _gatherer(self, window: Window) -> Gatherer:
         policy = self.policy
         return Gatherer(
-            providers=history_providers(
-                self.environment, policy.providers, clock=self.clock, cache_dir=self.cache_dir
-            ),
+            providers=self.providers,
             entitled=entitled_providers(
                 self.environment, window.history_days, policy=policy.providers
             ),

@@ -173,8 +173,7 @@ class NightRun:
         )
         frozen = night_inputs(platform, context.asof, self._log.refresh(), refound=FOUND_BY_STEPS)
         frozen["provider_answers"] = answers_frame(fetched)
-        self._bars_sha256 = {}
-        recorded_at = platform.now()
+        recorded_at, self._bars_sha256 = platform.now(), {}
         with platform.warehouse.txn() as con:
             appended = [
                 append_bars(

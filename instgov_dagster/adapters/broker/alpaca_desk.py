@@ -12,7 +12,7 @@ from alpaca.trading.enums import OrderSide as AlpacaSide
 from alpaca.trading.enums import QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import GetOrdersRequest, LimitOrderRequest
 
-from instgov_dagster.adapters.markets.live.alpaca_wire import AlpacaWire, answer_of, mount
+from instgov_dagster.adapters.markets.live.alpaca.wire import AlpacaWire, answer_of, mount
 from instgov_dagster.adapters.markets.live.asking import NoAnswerError, RawAnswer
 from instgov_dagster.adapters.markets.live.history import read_json
 from instgov_dagster.bars.classify import classify_symbol

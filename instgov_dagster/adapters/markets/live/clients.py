@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from instgov_dagster.adapters.markets.live.asking import Asker
-from instgov_dagster.adapters.markets.live.binance import BASE_URL as BINANCE_URL
-from instgov_dagster.adapters.markets.live.binance import BinanceHistory
-from instgov_dagster.adapters.markets.live.fred import BASE_URL as FRED_URL
-from instgov_dagster.adapters.markets.live.fred import FredHistory
 from instgov_dagster.adapters.markets.live.history import HistoryProvider
 from instgov_dagster.adapters.markets.live.plain import plain_getter, require_address
-from instgov_dagster.adapters.markets.live.polygon import BASE_URL as POLYGON_URL
-from instgov_dagster.adapters.markets.live.polygon import PolygonHistory
+from instgov_dagster.adapters.markets.live.providers.binance import BASE_URL as BINANCE_URL
+from instgov_dagster.adapters.markets.live.providers.binance import BinanceHistory
+from instgov_dagster.adapters.markets.live.providers.fred import BASE_URL as FRED_URL
+from instgov_dagster.adapters.markets.live.providers.fred import FredHistory
+from instgov_dagster.adapters.markets.live.providers.polygon import BASE_URL as POLYGON_URL
+from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
 from instgov_dagster.adapters.runtime import Clock
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 
@@ -115,7 +115,7 @@ def history_providers(
 def _yahoo(
     asker: Asker, policy: ProviderPolicy, cache_dir: Path, base_url: str | None
 ) -> HistoryProvider:
-    from instgov_dagster.adapters.markets.live.yahoo import YahooHistory  # curl is heavy
+    from instgov_dagster.adapters.markets.live.providers.yahoo import YahooHistory  # curl is heavy
 
     return YahooHistory(
         asker,

@@ -112,7 +112,7 @@ class LiveMarket:
         SystemHalt
             ``PROVIDER_NOT_ENTITLED`` where no key is set: nobody trades blind.
         """
-        from instgov_dagster.adapters.markets.live.alpaca_quotes import AlpacaQuotes
+        from instgov_dagster.adapters.markets.live.alpaca.quotes import AlpacaQuotes
 
         key_id, secret = (self.environment.get(name, "") for name in NEEDS[Purpose.LIVE_QUOTE])
         if not key_id.strip() or not secret.strip():

@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.adapters.markets.live.alpaca_quotes import SeenQuotes
+from instgov_dagster.adapters.markets.live.alpaca.quotes import SeenQuotes
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.vocabulary.reasons import ReasonCode
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from instgov_dagster.adapters.markets.live.alpaca_bars import AlpacaHistory
+from instgov_dagster.adapters.markets.live.alpaca.bars import AlpacaHistory
 from instgov_dagster.adapters.markets.live.asking import Asker, ProviderRefused
-from instgov_dagster.adapters.markets.live.binance import BinanceHistory
-from instgov_dagster.adapters.markets.live.fred import FredHistory
 from instgov_dagster.adapters.markets.live.history import HistoryProvider, Wanted
 from instgov_dagster.adapters.markets.live.plain import plain_getter
-from instgov_dagster.adapters.markets.live.polygon import PolygonHistory
-from instgov_dagster.adapters.markets.live.yahoo import YahooHistory
+from instgov_dagster.adapters.markets.live.providers.binance import BinanceHistory
+from instgov_dagster.adapters.markets.live.providers.fred import FredHistory
+from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
+from instgov_dagster.adapters.markets.live.providers.yahoo import YahooHistory
 from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.vocabulary.bars import AssetClass, Purpose
 from instgov_dagster.vocabulary.errors import DataRejected

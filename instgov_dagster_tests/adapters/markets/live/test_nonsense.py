@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instgov_dagster.adapters.markets.live.alpaca_bars import AlpacaHistory
+from instgov_dagster.adapters.markets.live.alpaca.bars import AlpacaHistory
 from instgov_dagster.adapters.markets.live.asking import Asker
-from instgov_dagster.adapters.markets.live.binance import BinanceHistory
-from instgov_dagster.adapters.markets.live.fred import FredHistory
 from instgov_dagster.adapters.markets.live.history import Wanted
 from instgov_dagster.adapters.markets.live.plain import plain_getter
-from instgov_dagster.adapters.markets.live.polygon import PolygonHistory
-from instgov_dagster.adapters.markets.live.yahoo_chart import parse_chart
+from instgov_dagster.adapters.markets.live.providers.binance import BinanceHistory
+from instgov_dagster.adapters.markets.live.providers.fred import FredHistory
+from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
+from instgov_dagster.adapters.markets.live.providers.yahoo_chart import parse_chart
 from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.errors import DataRejected

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from instgov_dagster.adapters.markets.live.alpaca_bars import AlpacaHistory
+from instgov_dagster.adapters.markets.live.alpaca.bars import AlpacaHistory
 from instgov_dagster.adapters.markets.live.asking import Asker
-from instgov_dagster.adapters.markets.live.binance import BinanceHistory
 from instgov_dagster.adapters.markets.live.history import Wanted
 from instgov_dagster.adapters.markets.live.plain import plain_getter
-from instgov_dagster.adapters.markets.live.polygon import PolygonHistory
-from instgov_dagster.adapters.markets.live.yahoo import YahooHistory
+from instgov_dagster.adapters.markets.live.providers.binance import BinanceHistory
+from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
+from instgov_dagster.adapters.markets.live.providers.yahoo import YahooHistory
 from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.errors import DataRejected

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instgov_dagster.adapters.markets.live.alpaca_quotes import AlpacaQuotes, SeenQuotes
+from instgov_dagster.adapters.markets.live.alpaca.quotes import AlpacaQuotes, SeenQuotes
 from instgov_dagster.adapters.markets.live.asking import Asker
 from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.bars.quotes import Quotes

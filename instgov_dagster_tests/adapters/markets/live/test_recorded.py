@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from instgov_dagster.adapters.markets.live.asking import Asker
-from instgov_dagster.adapters.markets.live.binance import BinanceHistory
-from instgov_dagster.adapters.markets.live.fred import FredHistory
 from instgov_dagster.adapters.markets.live.history import HistoryProvider, ParsedBars, Wanted
 from instgov_dagster.adapters.markets.live.plain import plain_getter
-from instgov_dagster.adapters.markets.live.polygon import PolygonHistory
-from instgov_dagster.adapters.markets.live.yahoo_chart import parse_chart
+from instgov_dagster.adapters.markets.live.providers.binance import BinanceHistory
+from instgov_dagster.adapters.markets.live.providers.fred import FredHistory
+from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
+from instgov_dagster.adapters.markets.live.providers.yahoo_chart import parse_chart
 from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.bars.providers import reason_for_status
 from instgov_dagster.vocabulary.bars import AssetClass

@@ -14,7 +14,7 @@ from instgov_dagster.adapters.markets.live.history import (
     within,
 )
 from instgov_dagster.adapters.markets.live.plain import Getter
-from instgov_dagster.adapters.markets.live.polygon import one_line
+from instgov_dagster.adapters.markets.live.providers.polygon import one_line
 
 PROVIDER: Final = "binance"
 BASE_URL: Final = "https://api.binance.com"

@@ -10,8 +10,8 @@ from alpaca.data.enums import DataFeed
 from alpaca.data.historical import CryptoHistoricalDataClient, StockHistoricalDataClient
 from alpaca.data.requests import CryptoLatestQuoteRequest, StockLatestQuoteRequest
 
-from instgov_dagster.adapters.markets.live.alpaca_bars import alpaca_symbol
-from instgov_dagster.adapters.markets.live.alpaca_wire import (
+from instgov_dagster.adapters.markets.live.alpaca.bars import alpaca_symbol
+from instgov_dagster.adapters.markets.live.alpaca.wire import (
     PROVIDER,
     AlpacaWire,
     answer_of,

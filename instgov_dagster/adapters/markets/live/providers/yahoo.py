@@ -12,7 +12,7 @@ from curl_cffi.requests.exceptions import RequestException
 
 from instgov_dagster.adapters.markets.live.asking import Asker, NoAnswerError, RawAnswer
 from instgov_dagster.adapters.markets.live.history import ParsedBars, Wanted
-from instgov_dagster.adapters.markets.live.yahoo_chart import PROVIDER, parse_chart
+from instgov_dagster.adapters.markets.live.providers.yahoo_chart import PROVIDER, parse_chart
 
 CHART_URL = "https://query2.finance.yahoo.com/v8/finance/chart/"
 _CHART_PATH = "/v8/finance/chart/"

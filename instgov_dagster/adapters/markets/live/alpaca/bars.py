@@ -9,7 +9,7 @@ from alpaca.data.historical import CryptoHistoricalDataClient, StockHistoricalDa
 from alpaca.data.requests import CryptoBarsRequest, StockBarsRequest
 from alpaca.data.timeframe import TimeFrame
 
-from instgov_dagster.adapters.markets.live.alpaca_wire import (
+from instgov_dagster.adapters.markets.live.alpaca.wire import (
     PROVIDER,
     AlpacaWire,
     answer_of,

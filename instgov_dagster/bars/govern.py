@@ -101,6 +101,45 @@ def govern_data(
     return verdict_frame(records, GOVERNANCE_SCHEMA)
 
 
+#: What became of each question of a night to a provider; empty where the market serves itself.
+ANSWERS_SCHEMA: Final = {
+    "provider": pl.String,
+    "symbol": pl.String,
+    "reason_code": pl.String,
+    "status": pl.Int64,
+    "requests": pl.Int64,
+    "rows": pl.Int64,
+    "detail": pl.String,
+}
+
+
+def provider_confidence(
+    tonight: pl.DataFrame, before: pl.DataFrame, *, nights: int
+) -> dict[str, float]:
+    """Tell how far each provider's answers can be relied on (SPEC 5).
+
+    Parameters
+    ----------
+    tonight
+        ``ANSWERS_SCHEMA``.
+    before
+        The same of earlier nights, with their ``asof``.
+    nights
+        How many nights count, tonight's included.
+
+    Returns
+    -------
+    By provider, 1 - the share of its answers that were rejected or malformed; a provider nobody
+    asked is absent.
+    """
+    kept = before["asof"].unique().sort(descending=True).head(nights - 1)
+    recent = before.filter(pl.col("asof").is_in(kept.implode()))
+    asked = pl.concat([tonight.select(list(ANSWERS_SCHEMA)), recent.select(list(ANSWERS_SCHEMA))])
+    asked = asked.filter(pl.col("requests") > 0)
+    good = pl.col("reason_code") == ReasonCode.PROVIDER_SELECTED.value
+    return dict(asked.group_by("provider").agg(good.mean()).iter_rows())
+
+
 def halting_causes(governance: pl.DataFrame) -> tuple[tuple[str, ReasonCode], ...]:
     """Give each (symbol, reason) that must halt the system, sorted."""
     return tuple(

@@ -103,6 +103,7 @@ _REASONS: Final[MappingProxyType[int, ReasonCode]] = MappingProxyType(
         401: ReasonCode.PROVIDER_UNAUTHORIZED,
         403: ReasonCode.PROVIDER_FORBIDDEN,
         404: ReasonCode.PROVIDER_NOT_FOUND,
+        418: ReasonCode.PROVIDER_RATE_LIMITED,  # Binance: banned for going on after a 429
         422: ReasonCode.PROVIDER_UNPROCESSABLE,
         429: ReasonCode.PROVIDER_RATE_LIMITED,
         451: ReasonCode.PROVIDER_RESTRICTED_LOCATION,

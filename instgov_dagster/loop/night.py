@@ -81,7 +81,13 @@ STEPS: tuple[NightStep, ...] = (
     ),
     NightStep(
         name="data_governance",
-        needs=("history_coverage", "data_quality", "symbol_classes"),
+        needs=(
+            "history_coverage",
+            "data_quality",
+            "symbol_classes",
+            "provider_answers",
+            "past_provider_answers",
+        ),
         phase=Phase.DATA_GOVERNANCE,
         run=bars.govern,
         completes_phase=True,

@@ -9,8 +9,8 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
-from instgov_dagster.adapters.markets.delivery import Delivery, fetch_earlier, stage_delivery
-from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.markets.delivery import deliver
+from instgov_dagster.adapters.markets.protocol import answers_frame
 from instgov_dagster.adapters.runtime import FileLock, require_free_space
 from instgov_dagster.adapters.store.bar_reads import bar_lineage, bars_as_of, first_dates_held
 from instgov_dagster.adapters.store.bar_store import append_bars, persist_classes
@@ -159,19 +159,20 @@ class NightRun:
         require_free_space(root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
         require_ingestion_open(context.market, platform.now(), policy.history)
         names = tuple(entry.symbol for entry in platform.universe.symbols)
-        start, end = history_window(context.asof, policy.history)
-        fetched = platform.source.fetch(names, start, end, context.asof)
         with platform.warehouse.reader() as con:
             held = first_dates_held(con)
-        earlier = fetch_earlier(
-            platform.source, fetched, held, asof=context.asof, policy=policy.history
+        fetched, deliveries = deliver(
+            platform.source,
+            names,
+            held,
+            asof=context.asof,
+            raw_dir=platform.home.raw,
+            run_id=self._run_id,
+            policy=policy.history,
         )
-        staged = self._stage(fetched)
-        before = None if earlier is None else self._stage(earlier, purpose="stress")
-        frozen, self._bars_sha256 = self._frozen(), {}
-        recorded_at = platform.now()
+        frozen = {**self._frozen(), "provider_answers": answers_frame(fetched)}
+        recorded_at, self._bars_sha256 = platform.now(), {}
         with platform.warehouse.txn() as con:
-            # The window's comes last: it is what the next night's payload is compared with.
             appended = [
                 append_bars(
                     con,
@@ -180,8 +181,7 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in (before, staged)
-                if delivery is not None
+                for delivery in deliveries
             ]
             classes = found_classes(platform.universe)
             persist_classes(con, classes, fetched.first_dates, run_id=self._run_id)
@@ -200,7 +200,7 @@ class NightRun:
             unchanged=appended[-1].unchanged,
             withdrawn=appended[-1].withdrawn,
             archive=str((platform.home.raw / self._run_id).relative_to(root)),
-            archive_sha256=sha256_of(staged.sha256),
+            archive_sha256=sha256_of(deliveries[-1].sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
             notices=fetched.notices,
         )
@@ -211,15 +211,6 @@ class NightRun:
             known = last_day_of_evidence(con, before=asof)
         frozen = night_inputs(self._platform, asof, state, refound=FOUND_BY_STEPS)
         return frozen | night_evidence(self._platform, after=known, before=asof)
-
-    def _stage(self, fetched: Fetched, *, purpose: str = "") -> Delivery:
-        return stage_delivery(
-            fetched,
-            raw_dir=self._platform.home.raw,
-            run_id=self._run_id,
-            policy=self._platform.policy.history,
-            purpose=purpose,
-        )
 
     def _bars(self, con: duckdb.DuckDBPyConnection, name: str) -> pl.DataFrame:
         window = history_window if name == "bars" else stress_window

@@ -113,16 +113,49 @@ class Platform:
         return self.clock.now()
 
 
-def _open_market(settings: Settings, universe: Universe) -> MarketSource:
+def _open_market(
+    settings: Settings,
+    universe: Universe,
+    policy: Policy,
+    environment: Mapping[str, str],
+    clock: Clock,
+) -> MarketSource:
     match settings.market:
         case Market.SIMULATED:
             return SimulatedMarket(universe, seed=settings.seed)
         case Market.FILES if settings.bars is not None:
             return FilesMarket(settings.bars, quotes=settings.quotes)
+        case Market.LIVE:
+            return _open_live(Home(settings.home.resolve()), universe, policy, environment, clock)
         case _:
-            raise InputError(
-                f"--market must be simulated or files in this version, was {settings.market}"
-            )
+            raise InputError(f"--market must be one of {', '.join(Market)}, was {settings.market}")
+
+
+def _open_live(
+    home: Home,
+    universe: Universe,
+    policy: Policy,
+    environment: Mapping[str, str],
+    clock: Clock,
+) -> MarketSource:
+    from instgov_dagster.adapters.markets.live.clients import history_providers
+    from instgov_dagster.adapters.markets.live.market import LiveMarket, require_keys
+
+    require_keys(universe, policy, environment)
+
+    def tell(done: int, of: int) -> None:
+        home.night_progress.write_text(f"{done}/{of} symbols asked for", encoding="utf-8")
+
+    return LiveMarket(
+        configured=universe,
+        policy=policy,
+        environment=environment,
+        clock=clock,
+        providers=history_providers(
+            environment, policy.providers, clock=clock, cache_dir=home.root / "runtime" / "yahoo"
+        ),
+        progress=tell,
+    )
 
 
 def open_platform(
@@ -155,10 +188,10 @@ def open_platform(
     )
     policy = load_policy(config_dir)
     configured = load_universe(config_dir)
-    source = _open_market(settings, configured)
+    time = clock or RealClock()
+    source = _open_market(settings, configured, policy, environment, time)
     universe = source.universe(configured)
     home = Home(settings.home.resolve())
-    time = clock or RealClock()
     require_market(home, settings.market, seed=settings.seed)
     if claim is not None:
         claim(home)

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import polars as pl
 
-from instgov_dagster.adapters.markets.protocol import Fetched, MarketSource
-from instgov_dagster.adapters.store.archive import archive_payloads
+from instgov_dagster.adapters.markets.protocol import Fetched, Keeper, MarketSource
+from instgov_dagster.adapters.store.archive import archive_payload, archive_payloads
 from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.ingestion import stage_known_at
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
 
 # A market's first bar may be days after the day asked from: no longer closure is known.
 _CLOSURE = timedelta(days=14)
+_STRESS = "stress"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -53,13 +54,31 @@ def deliver(
         ``AUDIT_WRITE_FAILED`` where the archive cannot be written.
     """
     start, end = history_window(asof, policy)
-    fetched = source.fetch(symbols, start, end, asof)
-    earlier = fetch_earlier(source, fetched, held, asof=asof, policy=policy)
-    parts = [(earlier, "stress")] if earlier is not None else []
+    fetched = source.keeping(archiver(raw_dir, run_id)).fetch(symbols, start, end, asof)
+    old = source.keeping(archiver(raw_dir, run_id, purpose=_STRESS))
+    earlier = fetch_earlier(old, fetched, held, asof=asof, policy=policy)
+    parts = [(earlier, _STRESS)] if earlier is not None else []
     return fetched, tuple(
         stage_delivery(part, raw_dir=raw_dir, run_id=run_id, policy=policy, purpose=purpose)
         for part, purpose in [*parts, (fetched, "")]
     )
+
+
+def archiver(raw_dir: Path, run_id: str, *, purpose: str = "") -> Keeper:
+    """Keep payloads one by one as they arrive, in the archive of a run.
+
+    Parameters
+    ----------
+    purpose
+        Told apart in the archive's file names where one run fetches twice; empty for the window.
+    """
+
+    def keep(provider: str, symbol: str, body: bytes) -> str:
+        name = f"{provider}-{purpose}" if purpose else provider
+        kept = archive_payload(raw_dir, run_id=run_id, symbol=symbol, provider=name, payload=body)
+        return kept.sha256
+
+    return keep
 
 
 def stage_delivery(
@@ -83,7 +102,8 @@ def stage_delivery(
         provider=f"{fetched.provider}-{purpose}" if purpose else fetched.provider,
         payloads=fetched.payloads,
     )
-    digests = {symbol: payload.sha256 for symbol, payload in archived.items()}
+    made = {symbol: payload.sha256 for symbol, payload in archived.items()}
+    digests = {**fetched.kept_sha256, **made}
     sources = pl.DataFrame(
         {"symbol": list(digests), "source_sha256": list(digests.values())},
         schema={"symbol": pl.String, "source_sha256": pl.String},

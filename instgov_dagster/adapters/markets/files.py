@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
@@ -16,7 +17,7 @@ from instgov_dagster.adapters.markets.bar_files import (
     read_folder,
 )
 from instgov_dagster.adapters.markets.payloads import SymbolPayloads
-from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.markets.protocol import Fetched, Keeper
 from instgov_dagster.adapters.markets.quote_stream import (
     QuoteStream,
     SessionSpan,
@@ -97,6 +98,10 @@ class FilesMarket:
                 for entry in declared.symbols
             )
         )
+
+    def keeping(self, _keep: Keeper, /) -> Self:
+        """Give the market itself: its rows are its payloads, kept when they are staged."""
+        return self
 
     def fetch(
         self, symbols: Sequence[str], start: date, end_exclusive: date, asof: date

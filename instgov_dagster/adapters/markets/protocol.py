@@ -1,14 +1,46 @@
 """What every market answers: the bars of a window, the bars of one day, the quotes of a session."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Protocol
 
 import polars as pl
 
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
+from instgov_dagster.bars.govern import ANSWERS_SCHEMA
 from instgov_dagster.vocabulary.bars import Market, Universe
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+#: Keeps one payload before it is read (provider, symbol, body) and gives its digest.
+Keeper = Callable[[str, str, bytes], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAnswer:
+    """What became of one question to a provider.
+
+    Attributes
+    ----------
+    provider
+        Who was asked; ``NO_VALID_PROVIDER`` where nobody could be.
+    reason_code
+        ``PROVIDER_SELECTED`` for bars delivered, else why there are none.
+    status
+        Of the last answer; ``None`` where none came whole, or nobody was asked.
+    requests
+        On the wire; 0 where nobody was asked.
+    rows
+        Bars delivered.
+    """
+
+    provider: str
+    symbol: str
+    reason_code: ReasonCode
+    status: int | None
+    requests: int
+    rows: int
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +61,10 @@ class Fetched:
         nothing of is absent.
     notices
         What was ignored on the way, in sentences.
+    kept_sha256
+        Of each payload that was kept before it was read; such a one is not among ``payloads``.
+    answers
+        What became of each question, where the market asks providers.
     """
 
     frame: pl.DataFrame
@@ -37,6 +73,16 @@ class Fetched:
     provider: str
     first_dates: Mapping[str, date]
     notices: tuple[str, ...] = field(default=())
+    kept_sha256: Mapping[str, str] = field(default_factory=dict)
+    answers: tuple[ProviderAnswer, ...] = field(default=())
+
+
+def answers_frame(fetched: Fetched) -> pl.DataFrame:
+    """Give what became of each question as `bars.govern.ANSWERS_SCHEMA`, sorted by symbol."""
+    rows = [
+        {**asdict(answer), "reason_code": answer.reason_code.value} for answer in fetched.answers
+    ]
+    return pl.DataFrame(rows, schema=ANSWERS_SCHEMA, orient="row").sort("symbol")
 
 
 class MarketSource(Protocol):
@@ -49,6 +95,13 @@ class MarketSource(Protocol):
 
     def universe(self, configured: Universe) -> Universe:
         """Give the universe to trade: the configured one, or the one the market's folder names."""
+        ...
+
+    def keeping(self, keep: Keeper, /) -> "MarketSource":
+        """Give the same market for one night: what it receives is kept before it is read.
+
+        A market that makes its own payloads has nothing to keep and is itself.
+        """
         ...
 
     def fetch(

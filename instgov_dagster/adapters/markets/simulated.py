@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Self
 
 import polars as pl
 
 from instgov_dagster.adapters.markets.payloads import SymbolPayloads
-from instgov_dagster.adapters.markets.protocol import Fetched
+from instgov_dagster.adapters.markets.protocol import Fetched, Keeper
 from instgov_dagster.adapters.markets.quote_defects import QuoteDefects
 from instgov_dagster.adapters.markets.quote_stream import (
     QuoteStream,
@@ -64,6 +65,10 @@ class SimulatedMarket:
         if strangers:
             raise InputError(f"universe must be the simulated one, was new: {strangers}")
         return configured
+
+    def keeping(self, _keep: Keeper, /) -> Self:
+        """Give the market itself: its rows are its payloads, kept when they are staged."""
+        return self
 
     def fetch(
         self, symbols: Sequence[str], start: date, end_exclusive: date, asof: date

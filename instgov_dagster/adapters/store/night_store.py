@@ -17,7 +17,10 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 #: Kept for one night only: the next one replaces it as a whole.
 REPLACED_TABLES = frozenset({"price_history"})
 #: Inputs of a night that are tables of earlier ones: all of them, and the last one's.
-PAST_FORECASTS: Final = "past_risk_forecasts"  # with the night each was made in
+DATED: Final = {  # with the night each row was made in
+    "past_provider_answers": "provider_answers",
+    "past_risk_forecasts": "risk_forecasts",
+}
 REMEMBERED: Final = {
     "previous_sigma_fits": "sigma_fits",
     "previous_model_trials": "model_trials",
@@ -168,7 +171,8 @@ def read_input(con: duckdb.DuckDBPyConnection, name: str, *, asof: date) -> pl.D
     Parameters
     ----------
     name
-        A table of the night; one of `REMEMBERED`, all that earlier nights wrote of a table;
+        A table of the night; one of `DATED` or `REMEMBERED`, all that earlier nights wrote of a
+        table, with or without their dates;
         one of `LATEST`, what the last of them wrote; one of `EVIDENCE`, all up to and with tonight.
 
     Raises
@@ -176,8 +180,8 @@ def read_input(con: duckdb.DuckDBPyConnection, name: str, *, asof: date) -> pl.D
     SystemHalt
         ``PHASE_ORDER_VIOLATED`` where tonight's table was never written, or was replaced.
     """
-    if name == PAST_FORECASTS:
-        return read_nights_before(con, "risk_forecasts", before=asof)
+    if name in DATED:
+        return read_nights_before(con, DATED[name], before=asof)
     if name in REMEMBERED:
         return read_nights_before(con, REMEMBERED[name], before=asof).drop("asof")
     if name in LATEST:

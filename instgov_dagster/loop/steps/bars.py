@@ -4,7 +4,7 @@ import polars as pl
 
 from instgov_dagster.bars.adjusted import adjust_bars
 from instgov_dagster.bars.classify import compare_classes, found_classes
-from instgov_dagster.bars.govern import govern_data, halting_causes
+from instgov_dagster.bars.govern import govern_data, halting_causes, provider_confidence
 from instgov_dagster.bars.history import cover_history, missing_history
 from instgov_dagster.bars.quality.score import score_bars
 from instgov_dagster.governance.state import cause_of
@@ -78,6 +78,11 @@ def govern(tables: Tables, context: NightContext) -> pl.DataFrame:
         market=context.market,
         entitled=context.entitled,
         history=context.policy.history,
+        confidence=provider_confidence(
+            tables["provider_answers"],
+            tables["past_provider_answers"],
+            nights=context.policy.providers.confidence_nights,
+        ),
     )
 
 

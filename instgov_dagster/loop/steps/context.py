@@ -18,6 +18,8 @@ INPUT_TABLES = (
     "bars",
     "stress_bars",
     "symbol_classes",
+    "provider_answers",
+    "past_provider_answers",
     "previous_lifecycle",
     "past_risk_forecasts",
     "previous_sigma_fits",
@@ -36,6 +38,7 @@ INPUT_TABLES = (
 STAMPED_INPUTS = (
     "bars",
     "stress_bars",
+    "provider_answers",
     "strategy_returns",
     "veto_clears",
     "portfolio",

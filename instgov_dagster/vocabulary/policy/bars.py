@@ -91,9 +91,25 @@ class QualityPolicy:
             raise ValueError("QualityPolicy.index_symbol must not be empty, was ''")
 
 
+# Well below what each allows: Polygon's free plan five a minute, FRED 120, Alpaca 200, Binance 6000
+# of weight (a page of klines weighs 2); Yahoo publishes none and blocks an address for minutes.
+_REQUESTS_PER_MINUTE = (
+    ("alpaca", 180.0),
+    ("binance", 600.0),
+    ("fred", 100.0),
+    ("polygon", 5.0),
+    ("yahoo", 60.0),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderPolicy:
-    """How often and how long a provider is asked, and over how many nights it is judged."""
+    """How often, how fast and how long a provider is asked; over how many nights it is judged.
+
+    ``max_pages`` bounds an answer that comes in pages; ``questions_at_once`` is how many symbols
+    are asked for at a time, whatever the rates. An order whose outcome is unknown is looked up
+    ``lookup_tries`` times; a cancelled one must be over by the ``cancel_deadline_seconds``.
+    """
 
     batch_tries: int = number(3, ge=1, le=10)
     live_tries: int = number(1, ge=1, le=1)
@@ -103,9 +119,27 @@ class ProviderPolicy:
     request_timeout_seconds: float = number(20.0, gt=0)
     polygon_free_plan_days: int = number(730, ge=0)
     confidence_nights: int = number(20, ge=1)
+    lookup_tries: int = number(3, ge=1, le=20)
+    lookup_pause_seconds: float = number(0.5, ge=0, le=10)
+    broker_timeout_seconds: float = number(2.0, gt=0, le=60)
+    cancel_deadline_seconds: float = number(5.0, gt=0, le=120)
+    max_pages: int = number(20, ge=1, le=1000)
+    questions_at_once: int = number(4, ge=1, le=64)
+    requests_per_minute: tuple[tuple[str, float], ...] = _REQUESTS_PER_MINUTE
 
     def __post_init__(self) -> None:
         check_bounds(self)
+        named = [provider for provider, _ in self.requests_per_minute]
+        if sorted(named) != sorted(name for name, _ in _REQUESTS_PER_MINUTE):
+            raise ValueError(
+                f"ProviderPolicy.requests_per_minute must name each provider once, was {named!r}"
+            )
+        for provider, rate in self.requests_per_minute:
+            if not 0 < rate <= 60_000:
+                raise ValueError(
+                    f"ProviderPolicy.requests_per_minute[{provider}] must be > 0 and <= 60000, "
+                    f"was {rate!r}"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

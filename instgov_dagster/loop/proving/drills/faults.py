@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.adapters.journal import Frame
-from instgov_dagster.adapters.markets.protocol import Fetched, MarketSource
+from instgov_dagster.adapters.markets.protocol import Fetched, Keeper, MarketSource
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
 from instgov_dagster.adapters.store.published import publish, read_snapshot
 from instgov_dagster.bars.quotes import Quotes
@@ -100,6 +100,10 @@ class SpoiltMarket:
     def universe(self, configured: Universe) -> Universe:
         """Give the universe to trade."""
         return self.source.universe(configured)
+
+    def keeping(self, keep: Keeper, /) -> "SpoiltMarket":
+        """Give the same market, keeping what it receives."""
+        return replace(self, source=self.source.keeping(keep))
 
     def fetch(
         self, symbols: Sequence[str], start: date, end_exclusive: date, asof: date

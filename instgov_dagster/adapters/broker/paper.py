@@ -6,20 +6,18 @@ before it gets here.
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
-from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 from instgov_dagster.adapters.account import (
-    CashEntry,
     CashKind,
     MarketView,
     OrderOutcome,
     OrderStatus,
     judge_view,
 )
+from instgov_dagster.adapters.broker.booked import BookedAccount, plain
 from instgov_dagster.adapters.paper.rows import AccountChange
 from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.capital.execution.fills import FillTerms, fill_terms
@@ -30,14 +28,13 @@ from instgov_dagster.vocabulary.audit import (
     OrderSide,
     to_money,
 )
-from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _NOTHING: Final = Decimal(0)
 _BPS: Final = Decimal(10_000)
 
 
-class PaperBroker:
+class PaperBroker(BookedAccount):
     """A deterministic broker on paper: long only, cash account, no clock and no chance inside.
 
     Parameters
@@ -46,14 +43,6 @@ class PaperBroker:
         The account. In memory stay the standing orders, the positions, the cash and one day's
         volume; what is over is looked up.
     """
-
-    def __init__(self, store: AccountStore) -> None:
-        self._store = store
-        self._last = store.last_entry()
-        self._positions = store.positions()
-        self._standing = {o.order.client_order_id: o for o in store.resting()}
-        self._day: date | None = None
-        self._traded: dict[str, Decimal] = {}
 
     @classmethod
     def open(cls, path: Path, *, opening_cash_usd: Decimal) -> "PaperBroker":
@@ -65,10 +54,6 @@ class PaperBroker:
             ``RECONCILIATION_UNRESOLVED`` or ``SCHEMA_MISMATCH`` if the account cannot be read.
         """
         return cls(AccountStore.open(path, opening_cash_usd=to_money(opening_cash_usd)))
-
-    def close(self) -> None:
-        """Let go of the account."""
-        self._store.close()
 
     def submit(self, order: ApprovedOrder, view: MarketView) -> OrderOutcome:
         """Fill an order at once, let it rest at its limit, or reject it.
@@ -83,28 +68,16 @@ class PaperBroker:
             ``RECONCILIATION_UNRESOLVED`` if its id was given to another order before; with
             ``ORDER_UNKNOWN_OUTCOME`` if the account could not be written.
         """
-        if not isinstance(order, ApprovedOrder):
-            raise SystemHalt(
-                ReasonCode.ORDER_NOT_APPROVED,
-                f"the broker takes an ApprovedOrder, was {type(order).__name__}",
-            )
-        earlier = self._store.outcome(order.client_order_id)
-        if earlier is not None:
-            if _terms(earlier.order) != _terms(order):
-                raise SystemHalt(
-                    ReasonCode.RECONCILIATION_UNRESOLVED,
-                    f"client_order_id must name one order, was used twice: {order.client_order_id}",
-                )
-            return earlier
-        return self._accept(_plain(order), view)
+        earlier = self.earlier(order)
+        return earlier if earlier is not None else self._accept(plain(order), view)
 
     def _accept(self, order: Order, view: MarketView) -> OrderOutcome:
         refused = (*judge_view(view), *self._judge_account(order))
         if refused:
-            return self._close(order, OrderStatus.REJECTED, refused)
+            return self.settle(order, OrderStatus.REJECTED, refused)
         terms = self._terms_now(order, view, is_resting=False)
         if terms is None:
-            return self._close(order, OrderStatus.RESTING, (ReasonCode.ORDER_RESTING,))
+            return self.settle(order, OrderStatus.RESTING, (ReasonCode.ORDER_RESTING,))
         return self._execute(order, view, terms)
 
     def match(self, views: Mapping[str, MarketView]) -> tuple[OrderOutcome, ...]:
@@ -137,7 +110,7 @@ class PaperBroker:
             raise ValueError(f"client_order_id must be known, was {client_order_id!r}")
         if outcome.status.is_final:
             return outcome
-        return self._close(outcome.order, OrderStatus.CANCELLED, (ReasonCode.ORDER_CANCELLED,))
+        return self.settle(outcome.order, OrderStatus.CANCELLED, (ReasonCode.ORDER_CANCELLED,))
 
     def cancel_all(self) -> tuple[OrderOutcome, ...]:
         """Withdraw every standing order in one act; give the outcomes in the orders' order."""
@@ -166,7 +139,7 @@ class PaperBroker:
         if symbol in self._positions:
             held = to_money(self._positions[symbol] * ratio)
             self._store.record(AccountChange(positions={symbol: held}))
-            self._hold(symbol, held)
+            self.hold(symbol, held)
 
     def credit_dividend(self, symbol: str, per_unit_usd: Decimal) -> Decimal:
         """Credit a dividend on the units held, and give the amount.
@@ -180,34 +153,10 @@ class PaperBroker:
             raise ValueError(f"per_unit_usd must be a finite number >= 0, was {per_unit_usd}")
         amount = to_money(self._positions.get(symbol, _NOTHING) * per_unit_usd)
         if amount:
-            entry = self._entry(CashKind.DIVIDEND, "", symbol, amount)
+            entry = self.entry(CashKind.DIVIDEND, "", symbol, amount)
             self._store.record(AccountChange(entries=(entry,)))
             self._last = entry
         return amount
-
-    def positions(self) -> Mapping[str, Decimal]:
-        """Give the units held of each symbol, sorted."""
-        return dict(sorted(self._positions.items()))
-
-    def open_orders(self) -> tuple[Order, ...]:
-        """Give the orders that stand unfilled, in the order in which they came."""
-        return tuple(outcome.order for outcome in self._standing.values())
-
-    def outcome(self, client_order_id: str) -> OrderOutcome | None:
-        """Look up what became of an order; nothing if it was never sent."""
-        return self._store.outcome(client_order_id)
-
-    def order_ids(self) -> tuple[str, ...]:
-        """Give the id of every order ever sent, in the order in which they came."""
-        return self._store.order_ids()
-
-    def cash_usd(self) -> Decimal:
-        """Give the cash held."""
-        return self._last.balance_usd
-
-    def ledger(self, *, after: int = -1) -> tuple[CashEntry, ...]:
-        """Give the movements of cash after one sequence, the opening balance first by default."""
-        return () if self._last.sequence <= after else self._store.ledger(after=after)
 
     def _judge_account(self, order: Order) -> tuple[ReasonCode, ...]:
         # Only what can be known without a price: the cash is judged with the price in hand.
@@ -231,7 +180,7 @@ class PaperBroker:
             quantity=order.quantity,
             limit_price=order.limit_price,
             view=view,
-            taken=self._traded_on(view.at.date()).get(order.symbol, _NOTHING),
+            taken=self.traded_on(view.at.date()).get(order.symbol, _NOTHING),
             is_resting=is_resting,
         )
 
@@ -254,92 +203,13 @@ class PaperBroker:
         if self.cash_usd() + fill.cash_usd < 0:
             return self._refuse(order, ReasonCode.BROKER_NO_CASH)
         if terms.quantity >= order.quantity:
-            return self._close(order, OrderStatus.FILLED, (ReasonCode.ORDER_FILLED,), fill)
+            return self.settle(order, OrderStatus.FILLED, (ReasonCode.ORDER_FILLED,), fill)
         reasons = (ReasonCode.ORDER_PARTIALLY_FILLED, ReasonCode.PARTICIPATION)
-        return self._close(order, OrderStatus.PARTIALLY_FILLED, reasons, fill)
-
-    def _traded_on(self, day: date) -> dict[str, Decimal]:
-        if day != self._day:
-            self._day, self._traded = day, self._store.traded(day)
-        return self._traded
+        return self.settle(order, OrderStatus.PARTIALLY_FILLED, reasons, fill)
 
     def _refuse(self, order: Order, reason: ReasonCode) -> OrderOutcome:
         # An order that once stood was accepted: what ends it now is a cancellation.
         if order.client_order_id in self._standing:
             reasons = (ReasonCode.ORDER_CANCELLED, reason)
-            return self._close(order, OrderStatus.CANCELLED, reasons)
-        return self._close(order, OrderStatus.REJECTED, (reason,))
-
-    def _close(
-        self,
-        order: Order,
-        status: OrderStatus,
-        reasons: tuple[ReasonCode, ...],
-        fill: Fill | None = None,
-    ) -> OrderOutcome:
-        if status is OrderStatus.REJECTED:
-            reasons = (ReasonCode.ORDER_REJECTED_BY_BROKER, *reasons)
-        fills = () if fill is None else (fill,)
-        outcome = OrderOutcome(order=order, status=status, fills=fills, reason_codes=reasons)
-        accepts = order.client_order_id not in self._standing
-        # On disk first: what memory says must never be more than what a restart would find.
-        if fill is None:
-            self._store.record(AccountChange(outcome=outcome, accepts=accepts))
-        else:
-            self._book(outcome, fill, accepts=accepts)
-        if status.is_final:
-            self._standing.pop(order.client_order_id, None)
-        else:
-            self._standing[order.client_order_id] = outcome
-        return outcome
-
-    def _book(self, outcome: OrderOutcome, fill: Fill, *, accepts: bool) -> None:
-        symbol, day = fill.symbol, fill.filled_at.date()
-        held = self._positions.get(symbol, _NOTHING) + fill.side.sign * fill.quantity
-        if held < 0:
-            raise SystemHalt(
-                ReasonCode.RECONCILIATION_UNRESOLVED,
-                f"a position must be >= 0, was {held} {symbol} after {fill.client_order_id}",
-            )
-        entry = self._entry(CashKind.FILL, fill.client_order_id, symbol, fill.cash_usd)
-        traded = self._traded_on(day).get(symbol, _NOTHING) + fill.quantity
-        self._store.record(
-            AccountChange(
-                outcome=outcome,
-                accepts=accepts,
-                fills=(fill,),
-                entries=(entry,),
-                positions={symbol: held},
-                traded={(symbol, day): traded},
-            )
-        )
-        self._hold(symbol, held)
-        self._traded[symbol] = traded
-        self._last = entry
-
-    def _hold(self, symbol: str, held: Decimal) -> None:
-        if held:
-            self._positions[symbol] = held
-        else:
-            self._positions.pop(symbol, None)
-
-    def _entry(
-        self, kind: CashKind, client_order_id: str, symbol: str, amount: Decimal
-    ) -> CashEntry:
-        return CashEntry(
-            sequence=self._last.sequence + 1,
-            kind=kind,
-            client_order_id=client_order_id,
-            symbol=symbol,
-            amount_usd=amount,
-            balance_usd=self.cash_usd() + amount,
-        )
-
-
-def _plain(order: ApprovedOrder) -> Order:
-    # The approval has done its work: an outcome reads the same before and after a restart.
-    return Order(**{field.name: getattr(order, field.name) for field in fields(Order)})
-
-
-def _terms(order: Order) -> tuple[str, OrderSide, Decimal, Decimal]:
-    return (order.symbol, order.side, order.quantity, order.limit_price)
+            return self.settle(order, OrderStatus.CANCELLED, reasons)
+        return self.settle(order, OrderStatus.REJECTED, (reason,))

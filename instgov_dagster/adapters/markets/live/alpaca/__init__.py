@@ -1,0 +1,1 @@
+"""Alpaca, through its own client: the wire under it, bars, quotes."""

@@ -1,0 +1,1 @@
+"""The providers of history and references, one module each."""

@@ -1,0 +1,1 @@
+"""Tests of the live market: real client libraries against fakes on the loopback."""

@@ -1,0 +1,1 @@
+"""Fakes of the providers on the loopback: they serve, they fail on demand, they remember."""

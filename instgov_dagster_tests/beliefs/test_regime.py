@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from polars.testing import assert_frame_equal
 
+from instgov_dagster.beliefs.filtering import filter_forward, stationary_distribution
 from instgov_dagster.beliefs.regime import (
     BELIEF_SCHEMA,
+    PATH_SCHEMA,
     belief_from_row,
     belief_to_row,
     believe_regime,
@@ -208,6 +210,29 @@ def test_losing_an_input_never_makes_a_crisis_less_likely(raw: list[float], shar
 
 
 @pytest.mark.roadmap("7.2")
+def test_half_of_what_was_believed_normal_moves_to_volatile_where_an_input_is_missing() -> None:
+    beliefs = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1]])
+    mixed = mix_toward_volatile(beliefs, np.array([True, False]), share=0.5)
+    assert mixed == pytest.approx(np.array([[0.3, 0.6, 0.1], [0.2, 0.7, 0.1]]), abs=1e-15)
+
+
+@pytest.mark.roadmap("7.2", "7.4")
+def test_the_matrix_told_is_the_one_learnt_through_the_last_session() -> None:
+    signals = pl.concat([observed(20, **CALM), observed(40, **PANIC).tail(20)])
+    rows = POLICY.transitions
+    prior = np.array([row.as_tuple() for row in (rows.normal, rows.volatile, rows.crisis)])
+    learnt = filter_forward(
+        emission_log_densities(signals, POLICY),
+        prior,
+        pseudo_counts=POLICY.transition_pseudo_counts,
+        initial=stationary_distribution(prior),
+    ).transitions
+    told = believe_regime(signals, POLICY).state.transition_matrix
+    assert told == tuple(tuple(row) for row in learnt[-1].tolist())
+    assert learnt[-1].tolist() != learnt[-2].tolist()
+
+
+@pytest.mark.roadmap("7.2")
 def test_the_emissions_read_the_volatility_on_its_fixed_scale_and_omit_what_is_missing() -> None:
     full = observed(1, **CALM)
     without = full.with_columns(volatility_annual=pl.lit(None, dtype=pl.Float64))
@@ -234,7 +259,10 @@ def test_the_path_is_a_pure_function_of_history(known: int) -> None:
 def test_a_belief_survives_its_row_of_the_warehouse(drawn: Panel) -> None:
     belief = believe_regime(signals_of(drawn), POLICY)
     frame = pl.DataFrame([belief_to_row(belief)], schema=BELIEF_SCHEMA)
-    assert belief_from_row(frame.row(0, named=True)) == belief
+    again = belief_from_row(frame.row(0, named=True))
+    assert again == belief
+    assert again.path.is_empty()
+    assert again.path.schema == belief.path.schema == PATH_SCHEMA
 
 
 def test_a_row_that_is_no_belief_is_refused(drawn: Panel) -> None:

@@ -32,7 +32,7 @@ from instgov_dagster.loop.live.leading.register import Role
 from instgov_dagster.vocabulary.governance import Chain
 
 _LOOK = timedelta(seconds=0.2)
-_FIRST_LEADER_SECONDS = 300.0
+_FIRST_LEADER_SECONDS = 600.0
 #: How long without a leader a supervisor lets pass before it starts everything again.
 _PATIENCE_SECONDS = 30.0
 #: After the end of `dagster dev`: when nothing may move any more, when no process may be left, and

@@ -96,7 +96,7 @@ def phase_skipped_at_night(stage: Stage) -> None:
     """
 
     def restate(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(1.001 * pl.col(name) for name in ("open", "high", "low", "close"))
+        return rows.with_columns(pl.col(name) * 1.001 for name in ("open", "high", "low", "close"))
 
     def act() -> None:
         restated = spoilt(stage.platform, alter=restate)

@@ -12,9 +12,8 @@ from instgov_dagster.loop.proving.drills.faults import (
     frame_bytes,
     republish,
     segment_of,
-    spoilt,
 )
-from instgov_dagster.loop.proving.drills.stage import DRILL_DAY, Stage
+from instgov_dagster.loop.proving.drills.stage import NEXT_DAY, Stage
 from instgov_dagster.loop.proving.wire import refused_forgeries
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Phase
@@ -90,20 +89,17 @@ def phase_out_of_order(stage: Stage) -> None:
 
 
 def phase_skipped_at_night(stage: Stage) -> None:
-    """Restate a day's bars after it was judged, and go on with the second phase, as the shell does.
+    """Run a step of the fourth phase straight after the first, as the shell would.
 
-    The tables of the first phase are there, and their stamp is: it stands on other bars.
+    All it reads is there: only the stamps of the two phases between are not.
     """
 
-    def restate(rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.with_columns(1.001 * pl.col(name) for name in ("open", "high", "low", "close"))
-
     def act() -> None:
-        restated = spoilt(stage.platform, alter=restate)
-        with NightRun(restated, DRILL_DAY, run_id="drill") as night:
+        with NightRun(stage.platform, NEXT_DAY, run_id="drill") as night:
             night.ingest()
             try:
-                night.run_step("history_coverage")
+                for name in ("data_quality", "price_history", "cvar_coverage"):
+                    night.run_step(name)
             except SystemHalt as halt:
                 night.stop(halt)
                 raise

@@ -93,7 +93,7 @@ _AUDIT: dict[str, _Row] = {
     ),
     "phase_skipped_at_night": (
         "A step of the night needs the stamps of the phases before its own.",
-        "bars are restated and the night goes on without judging them anew",
+        "the night runs cvar_coverage straight after the first phase",
         ReasonCode.PHASE_ORDER_VIOLATED, _STOP, _NOTHING,
     ),
     "forged_order": (

@@ -101,7 +101,7 @@ MUTATIONS: dict[str, Mutation] = {
     "solver_failure": Mutation(
         "capital/auction/run.py",
         "        weights=instance.held.copy(),\n        prices=no_prices(instance),",
-        "        weights=np.maximum(instance.held, 1e-3),\n        prices=no_prices(instance),",
+        "        weights=1.5 * instance.held,\n        prices=no_prices(instance),",
     ),
     "solver_lie": Mutation(
         "capital/auction/run.py",

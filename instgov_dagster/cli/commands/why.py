@@ -1,6 +1,7 @@
 """`why`: one symbol's decision, its gates in order with numbers, and where its inputs come from."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,9 @@ import typer
 from instgov_dagster.cli.options import ConfigOption, HomeOption, JsonOption, resolve_home
 from instgov_dagster.cli.output import exit_codes, print_json, quiet_stdout
 from instgov_dagster.vocabulary.errors import InputError
+
+# A pipe has no width: wide enough for a gate to stay on one line.
+_PIPED_WIDTH = 120
 
 
 def why_command(
@@ -64,7 +68,7 @@ def _print_why(fields: dict[str, Any]) -> None:
 
     from instgov_dagster.vocabulary.reasons import ReasonCode
 
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
     at = fields["inputs"]["timestamp"]
     console.print(f"[bold]{fields['symbol']} {fields['decision']}[/] in {fields['cycle_id']}, {at}")
     for code in fields["reason_codes"]:
@@ -90,10 +94,12 @@ def _gate_table(gates: list[dict[str, Any]]) -> Any:
     table = Table("gate", "verdict", "value", "limit", "headroom", "reason", "would pass")
     for column in table.columns:
         column.overflow = "fold"  # a code cut short is no code
+    table.columns[0].no_wrap = True
     for row in gates:
         word = "passed" if row["passed"] else "[red]failed[/]"
-        numbers = (_digits(row[name]) for name in ("value", "limit", "headroom"))
-        table.add_row(row["name"], word, *numbers, row["reason_code"], _would_pass(row))
+        numbers = (row[name] for name in ("value", "limit", "headroom"))
+        cells = ("" if value is None else f"{value:.4g}" for value in numbers)
+        table.add_row(row["name"], word, *cells, row["reason_code"], _would_pass(row))
     return table
 
 

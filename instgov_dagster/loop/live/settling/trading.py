@@ -18,7 +18,7 @@ from instgov_dagster.loop.folding.fold import SessionFold, Turn, plain_shares
 from instgov_dagster.loop.live.frames import FILLS_KIND, fills_tables
 from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.live.settling.invariants import Account, require_reconciled
-from instgov_dagster.loop.live.settling.views import market_views
+from instgov_dagster.loop.live.settling.views import MarketViews
 from instgov_dagster.vocabulary.audit import AppendReceipt, ApprovedOrder
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import SystemState
@@ -125,10 +125,10 @@ class Trading:
         views = self._views(decision.quotes)
         self._book(self.router.send(approved, views, turn.shares, may_send=may_send))
 
-    def _views(self, quotes: Quotes) -> dict[str, MarketView]:
+    def _views(self, quotes: Quotes) -> Mapping[str, MarketView]:
         now = self.now()
         instant = np.datetime64(now.replace(tzinfo=None), "us")
-        return market_views(
+        return MarketViews(
             quotes,
             quotes.valid_mask(instant, self.policy.loop.quote_max_age_seconds),
             self.stream,

@@ -1,6 +1,6 @@
 """The night as one pure composition: ordered steps from bars to decisions. No stores live here."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -18,40 +18,16 @@ from instgov_dagster.loop.steps import (
     stress,
     vetoes,
 )
-from instgov_dagster.loop.steps.context import INPUT_TABLES, STAMPED_INPUTS, NightContext, Tables
+from instgov_dagster.loop.steps.context import (
+    INPUT_TABLES,
+    STAMPED_INPUTS,
+    NightContext,
+    NightStep,
+    Tables,
+)
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Cause, Phase, PhaseStamp
 from instgov_dagster.vocabulary.reasons import ReasonCode
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NightStep:
-    """One step: the table it makes, what it needs, and the phase it belongs to.
-
-    Attributes
-    ----------
-    needs
-        Tables read: outputs of earlier steps, or inputs of the night.
-    phase
-        The phase of the roadmap's execution order; every earlier phase must be stamped.
-    completes_phase
-        Whether the phase is stamped once this step is done.
-    run
-        Pure: the needed tables and the context in, the step's table out.
-    find_causes
-        Reads the step's own table and names what stands against trading.
-    cause_domain
-        The codes ``find_causes`` speaks for: those a clean finding clears.
-    """
-
-    name: str
-    needs: tuple[str, ...]
-    phase: Phase
-    run: Callable[[Tables, NightContext], pl.DataFrame]
-    completes_phase: bool = False
-    find_causes: Callable[[pl.DataFrame], tuple[Cause, ...]] | None = None
-    cause_domain: frozenset[ReasonCode] = frozenset()
-
 
 _WALKED = ("price_history", "data_governance", "sigma_fits", "previous_sigma_fits")
 _DECIDING = (*SNAPSHOT_TABLES, "portfolio", "system_state")

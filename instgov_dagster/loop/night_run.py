@@ -37,7 +37,6 @@ from instgov_dagster.loop.night import (
     PHASE_TABLES,
     STEP_BY_NAME,
     STEPS,
-    NightStep,
     StepResult,
     content_sha256,
     phase_outputs,
@@ -45,6 +44,7 @@ from instgov_dagster.loop.night import (
 )
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.state_log import append_anchored, observe
+from instgov_dagster.loop.steps.context import NightStep
 from instgov_dagster.loop.steps.reports import IngestReport, PublishReport, StepOutcome
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
 from instgov_dagster.vocabulary.governance import (

@@ -35,7 +35,9 @@ def test_a_session_that_loses_the_lease_after_it_was_asked_for_never_led(
     fields = {"home": str(home.root), "config_dir": str(copied / "config"), "market": "simulated"}
     config = {
         "resources": {"platform": {"config": fields}},
-        "ops": {"live_session": {"config": {"cycles": 1, "period_seconds": 0.0}}},
+        "ops": {
+            "live_session": {"config": {"cycles": 1, "period_seconds": 0.0, "may_wait": False}}
+        },
     }
     with FileLock(home.lease), open_instance(home.root) as instance:
         outcome = Outcome.of_session(run_job(instance, "governed_live_loop", ASOF, config))

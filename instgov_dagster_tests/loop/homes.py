@@ -5,6 +5,11 @@ import shutil
 from datetime import date
 from pathlib import Path
 
+import polars as pl
+
+from instgov_dagster.bars.govern import ANSWERS_SCHEMA
+from instgov_dagster.governance.veto.rows import CLEAR_SCHEMA, VETO_SCHEMA
+from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA, FILL_SCHEMA, PASSIVE_SCHEMA
 from instgov_dagster.loop.night import STEPS
 from instgov_dagster.loop.night_run import NightRun
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
@@ -14,6 +19,20 @@ SYMBOLS = (
     "AAPL", "JPM", "KO", "SPY", "TLT", "XOM", "EURUSD=X", "BTC-USD", "GC=F", "^GSPC", "^VIX",
 )  # fmt: skip
 CONFIG = Path(__file__).resolve().parent.parent.parent / "config"
+
+
+def inputs_of_no_past() -> dict[str, pl.DataFrame]:
+    """Give what a night is told of answers, sessions and vetoes where there never were any."""
+    schemas = {
+        "provider_answers": ANSWERS_SCHEMA,
+        "past_provider_answers": {**ANSWERS_SCHEMA, "asof": pl.Date()},
+        "previous_vetoes": VETO_SCHEMA,
+        "veto_clears": CLEAR_SCHEMA,
+        "session_accounts": ACCOUNT_SCHEMA,
+        "recorded_fills": FILL_SCHEMA,
+        "passive_orders": PASSIVE_SCHEMA,
+    }
+    return {name: pl.DataFrame(schema=schema) for name, schema in schemas.items()}
 
 
 def write_config(folder: Path) -> Path:

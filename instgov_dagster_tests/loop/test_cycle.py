@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from instgov_dagster.adapters.markets.quote_defects import QuoteDefect
+from instgov_dagster.adapters.markets.simulation.quote_defects import QuoteDefect
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.state import cause_of, fold_state

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.adapters.markets.quote_defects import (
+from instgov_dagster.adapters.markets.simulation.quote_defects import (
     NO_DEFECTS,
     QuoteDefect,
     QuoteDefects,

@@ -8,13 +8,13 @@ import polars as pl
 
 from instgov_dagster.adapters.markets.payloads import SymbolPayloads
 from instgov_dagster.adapters.markets.protocol import Fetched, Keeper
-from instgov_dagster.adapters.markets.quote_defects import QuoteDefects
 from instgov_dagster.adapters.markets.quote_stream import (
     QuoteStream,
     SessionSpan,
     bridged_stream,
 )
 from instgov_dagster.adapters.markets.simulation.parameters import WorldParameters
+from instgov_dagster.adapters.markets.simulation.quote_defects import QuoteDefects
 from instgov_dagster.adapters.markets.simulation.world import PROVIDER, World, build_world
 from instgov_dagster.bars.classify import class_of
 from instgov_dagster.vocabulary.bars import Market, Universe

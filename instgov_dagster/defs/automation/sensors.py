@@ -75,6 +75,12 @@ def live_loop_sensor(
     )
     if obstacle:
         return dg.SkipReason(obstacle)
+    return _ask_for_the_missing(context, platform)
+
+
+def _ask_for_the_missing(
+    context: dg.SensorEvaluationContext, platform: PlatformResource
+) -> dg.SensorResult:
     # A run key is spent for ever: where the cursor was reset, the count of runs goes on.
     last = int(context.cursor) if context.cursor else _count(context.instance)
     missing = SESSIONS_IN_FLIGHT - _count(context.instance, *_IN_FLIGHT)

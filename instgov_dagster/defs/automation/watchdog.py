@@ -31,7 +31,18 @@ def loop_watchdog(
     leader, asked = leader_of(platform), context.cursor or ""
     if leader is None:
         return _quiet("no paced session leads", asked)
-    age = heartbeat_age(platform, RealClock().now())
+    return _look_at(leader, asked, context, platform, now=RealClock().now())
+
+
+def _look_at(
+    leader: "Member",
+    asked: str,
+    context: dg.SensorEvaluationContext,
+    platform: PlatformResource,
+    *,
+    now: datetime,
+) -> dg.SensorResult | dg.SkipReason:
+    age = heartbeat_age(platform, now)
     limit = platform.rules().loop.heartbeat_stale_seconds + leader.period_seconds
     facts: dict[str, str | float] = {
         "run_id": leader.run_id,

@@ -46,6 +46,7 @@ class Control:
 _GATES, _JUDGE = "capital/risk/gates.py:", "capital/risk/test_judge.py::"
 _SESSION, _HALT = "loop/session.py:Session.", "cli/test_commands.py::test_a_halt_is_told_and_ends_"
 _LIVE = "defs/governance/test_live.py::"
+_TURNS = "loop/live/leading/test_turns.py::"
 
 SEC: Final = "SEC Rule 15c3-5"
 RTS: Final = "MiFID II RTS 6"
@@ -70,27 +71,27 @@ _ANSWERED: Final = (
     (SEC, "(c)(1)(ii)", "no erroneous order: price, size, duplication",
      "quotes judged, size cut to volume, one id an order",
      ("bars/quotes.py:Quotes.valid_mask", "capital/trades.py:draft_trades",
-      "adapters/broker.py:PaperBroker.submit"),
+      "adapters/broker/paper.py:PaperBroker.submit"),
      ("capital/test_trades.py::test_what_cannot_be_priced_is_not_traded",
       "capital/test_trades.py::test_a_trade_is_cut_to_its_share_of_daily_volume",
-      "adapters/test_broker.py::test_one_id_for_two_orders_stops_the_system"),
+      "adapters/broker/test_paper.py::test_one_id_for_two_orders_stops_the_system"),
      ("QUOTE_INVALID", "PARTICIPATION", "RECONCILIATION_UNRESOLVED")),
     (SEC, "(c)(2)(i)", "no order unless every requirement before it holds",
      "orders minted from an audited decision only; the router takes nothing else",
-     ("governance/proof.py:mint_approved_order", "adapters/broker.py:PaperBroker.submit"),
+     ("governance/proof.py:mint_approved_order", "adapters/broker/paper.py:PaperBroker.submit"),
      ("governance/test_proof.py::test_what_does_not_belong_together_mints_nothing",
-      "loop/test_session.py::test_the_router_takes_nothing_governance_did_not_mint"),
+      "loop/session/test_session.py::test_the_router_takes_nothing_governance_did_not_mint"),
      ("ORDER_NOT_APPROVED",)),
     (SEC, "(c)(2)(ii)", "no order in what may not be traded",
      "routes by market and class; ineligible symbols have a cap of zero",
-     ("bars/providers.py:route", "loop/decision/bidding.py:_block_codes"),
+     ("bars/providers.py:route", "loop/decision/blocks.py:standing_blocks"),
      ("bars/test_providers.py::test_every_row_of_the_separation_holds",),
      ("NO_VALID_PROVIDER", "SIM_ONLY", "INVALID_DATA", "INSUFFICIENT_HISTORY")),
     (SEC, "(c)(2)(iii)", "systems open to authorised persons only",
      "one leader by a lease; halts and resumes in a name, journalled",
      ("loop/session.py:run_session", "loop/live/operator.py:act"),
      (_HALT + "with_three_until_it_is_resumed",
-      _LIVE + "test_a_standby_that_never_led_succeeds_and_materializes_nothing"),
+      _TURNS + "test_a_standby_that_is_asked_to_end_never_led_and_wrote_nothing"),
      ("LEASE_HELD", "OPERATOR_HALT", "OPERATOR_RESUME")),
     (SEC, "(c)(2)(iv)", "surveillance gets immediate post-trade reports",
      "broker held against journal after each answer and each session",
@@ -104,12 +105,12 @@ _ANSWERED: Final = (
     (RTS, "Art 5", "a documented way to develop and release",
      "a session refuses a night of other code or rules",
      ("loop/live/opening.py:open_snapshot",),
-     (("loop/test_session.py::"
+     (("loop/session/test_session.py::"
       "test_other_code_or_rules_than_the_night_s_stop_the_system_before_an_order"),),
      ("CODE_HASH_MISMATCH", "CONFIG_HASH_MISMATCH")),
     (RTS, "Art 12", "a kill function: cancel everything at once",
      "an operator's halt latches; resting orders are withdrawn each cycle",
-     ("loop/live/operator.py:act", _SESSION + "_settle_resting"),
+     ("loop/live/operator.py:act", "loop/live/settling/trading.py:Trading.settle_resting"),
      (_HALT + "with_three_until_it_is_resumed",), ("OPERATOR_HALT", "STATE_HALTED")),
     (RTS, "Art 13", "surveillance for manipulation",
      "profits, fills and wins that are too good are vetoed",
@@ -197,7 +198,7 @@ _ANSWERED: Final = (
     (FINRA, "trading systems", "controls at the order, and a way to switch off",
      "steps refuse to run out of order; a failure no rule foresees stops the system",
      ("governance/stamps.py:require_stamps", "loop/session.py:run_session"),
-     ("loop/test_session.py::test_a_failure_no_rule_foresees_stops_the_system_and_loses_no_fill",
+     ("loop/session/test_session.py::test_a_failure_no_rule_foresees_stops_the_system_and_loses_no_fill",
       "defs/test_night.py::test_a_downstream_run_alone_refuses_by_itself_and_stops_the_system"),
      ("PHASE_ORDER_VIOLATED", "UNEXPECTED_FAILURE", "STATE_STOPPED")),
     (FINRA, "compliance", "staff can see what was decided, and why",

@@ -171,12 +171,7 @@ def assemble_bids(
     exists = np.isfinite(f.mu_adjusted[at]) & np.isfinite(f.sigma[at]) & (f.sigma[at] > 0.0)
     touching = _touching(snapshot, at, vetoes)
     blocks = _with_vetoes(snapshot.blocks.of(*at, exists), touching)
-    freezes = tuple(
-        _freeze_codes(freeze_codes, standing, None if is_quoted else valued.quote_reason(int(n)))
-        for standing, is_quoted, n in zip(
-            touching, valued.has_quote[symbol_of].tolist(), symbol_of.tolist(), strict=True
-        )
-    )
+    freezes = _freezes(freeze_codes, touching, valued, symbol_of)
     book = _book_view(snapshot, valued, policy)
     terms = AuctionTerms(
         held=np.maximum(valued.weights[at], 0.0),
@@ -332,6 +327,19 @@ def _with_vetoes(
         told = (ReasonCode.VETO_STANDING, *taking, *codes) if taking else codes
         out.append(tuple(dict.fromkeys(told)))
     return tuple(out)
+
+
+def _freezes(
+    codes: tuple[ReasonCode, ...],
+    touching: tuple[tuple[Veto, ...], ...],
+    valued: ValuedBook,
+    symbol_of: NDArray[np.intp],
+) -> tuple[tuple[ReasonCode, ...], ...]:
+    quoted, places = valued.has_quote[symbol_of].tolist(), symbol_of.tolist()
+    return tuple(
+        _freeze_codes(codes, standing, None if is_quoted else valued.quote_reason(n))
+        for standing, is_quoted, n in zip(touching, quoted, places, strict=True)
+    )
 
 
 def _freeze_codes(

@@ -195,6 +195,10 @@ def _blocks(
     )
 
 
+def _content_sha256(tables: Mapping[str, pl.DataFrame]) -> str:
+    return sha256_of({name: frame_sha256(tables[name]) for name in LIVE_TABLES if name in tables})
+
+
 def snapshot_from_tables(
     tables: Mapping[str, pl.DataFrame],
     *,
@@ -229,9 +233,7 @@ def snapshot_from_tables(
     forecasts = _forecasts(tables["model_decay_metrics"], symbols, strategies)
     return Snapshot(
         snapshot_id=snapshot_id,
-        content_sha256=sha256_of(
-            {name: frame_sha256(tables[name]) for name in LIVE_TABLES if name in tables}
-        ),
+        content_sha256=_content_sha256(tables),
         asof=asof,
         symbols=symbols,
         asset_class=asset_class,

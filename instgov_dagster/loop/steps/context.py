@@ -1,6 +1,6 @@
 """What every step of a night may know beside its tables: the date, the rules, the universe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TypeAlias
@@ -10,6 +10,8 @@ import polars as pl
 from instgov_dagster.beliefs.models.garch_fit import Spread, one_by_one
 from instgov_dagster.vocabulary.bars import Market, Universe
 from instgov_dagster.vocabulary.config import Policy
+from instgov_dagster.vocabulary.governance import Cause, Phase
+from instgov_dagster.vocabulary.reasons import ReasonCode
 
 Tables: TypeAlias = Mapping[str, pl.DataFrame]
 
@@ -78,3 +80,32 @@ class NightContext:
     def cycle_id(self) -> str:
         """Name the night's own decision cycle."""
         return f"night-{self.asof.isoformat()}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NightStep:
+    """One step: the table it makes, what it needs, and the phase it belongs to.
+
+    Attributes
+    ----------
+    needs
+        Tables read: outputs of earlier steps, or inputs of the night.
+    phase
+        The phase of the roadmap's execution order; every earlier phase must be stamped.
+    completes_phase
+        Whether the phase is stamped once this step is done.
+    run
+        Pure: the needed tables and the context in, the step's table out.
+    find_causes
+        Reads the step's own table and names what stands against trading.
+    cause_domain
+        The codes ``find_causes`` speaks for: those a clean finding clears.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    phase: Phase
+    run: Callable[[Tables, NightContext], pl.DataFrame]
+    completes_phase: bool = False
+    find_causes: Callable[[pl.DataFrame], tuple[Cause, ...]] | None = None
+    cause_domain: frozenset[ReasonCode] = frozenset()

@@ -11,13 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instgov_dagster.adapters.markets.files import FilesMarket
-from instgov_dagster.adapters.markets.quote_defects import QuoteDefect, QuoteDefects, draw_defects
 from instgov_dagster.adapters.markets.quote_stream import (
     BridgedQuotes,
     SessionSpan,
     bridged_stream,
 )
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
+from instgov_dagster.adapters.markets.simulation.quote_defects import (
+    QuoteDefect,
+    QuoteDefects,
+    draw_defects,
+)
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.vocabulary.bars import Universe, UniverseSymbol
 from instgov_dagster.vocabulary.errors import InputError

@@ -18,7 +18,7 @@ from instgov_dagster.loop.night import STEP_BY_NAME
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.reasons import ReasonCode
-from instgov_dagster_tests.loop.homes import CONFIG
+from instgov_dagster_tests.loop.homes import CONFIG, inputs_of_no_past
 
 BELIEVED = (
     "data_quality", "price_history", "history_coverage", "data_governance", "regime_beliefs",
@@ -63,6 +63,7 @@ class Nights:
             {"symbol": names, "first_seen": [fetched.first_dates[name] for name in names]}
         )
         tables = {
+            **inputs_of_no_past(),
             "bars": staged.filter(pl.col("known_at") <= context.known_at),
             "symbol_classes": found_classes(self.universe).join(firsts, on="symbol"),
             "previous_sigma_fits": self.fits,

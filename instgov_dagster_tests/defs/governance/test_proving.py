@@ -108,11 +108,10 @@ def test_the_card_is_read_on_from_where_the_last_one_stopped(home: Installation)
     act(platform.home, platform.key, operator="ro", reason="a drill", is_halt=True)
     with platform.warehouse.txn() as con:
         con.execute(
-            "CREATE TABLE IF NOT EXISTS fire_drills"
-            " (drill VARCHAR, control VARCHAR, fired BOOLEAN, reason_code VARCHAR,"
-            ' "at" TIMESTAMPTZ)'
+            "INSERT INTO fire_drills VALUES ('halt', 'kill', 'an operator', 'OPERATOR_HALT',"
+            " 'HALT_SYSTEM', true, 'OPERATOR_HALT', 'HALT_SYSTEM', NULL, '', now(),"
+            " DATE '2025-03-12', 'drill-1', now())"
         )
-        con.execute("INSERT INTO fire_drills VALUES ('halt', 'kill', true, 'OPERATOR_HALT', now())")
     card, _ = publish_card(platform)
     rows = {(row["regulation"], row["clause"]): row for row in card.to_dicts()}
     kill = rows["MiFID II RTS 6", "Art 12"]

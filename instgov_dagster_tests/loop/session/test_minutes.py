@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from instgov_dagster.loop.live.leading.host import Host
 from instgov_dagster.loop.live.report import Minute, Minutes, Tally
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.session import run_session
@@ -38,7 +39,7 @@ def test_every_cycle_of_a_session_is_in_exactly_one_minute(platform: Platform) -
         cycles=12,
         period_seconds=0.0,
         run_id="minutes",
-        tell=minutes.append,
+        host=Host(tell=minutes.append),
     )
     assert len(minutes) > 1
     assert sum(minute.cycles for minute in minutes) == report.cycles == 12
@@ -54,7 +55,7 @@ def test_every_cycle_of_a_session_is_in_exactly_one_minute(platform: Platform) -
 def test_a_session_that_led_no_cycle_has_no_minute() -> None:
     told: list[Minute] = []
     minutes = Minutes(Tally(), told.append, every_seconds=60.0)
-    minutes.passed(START, behind_seconds=0.0, is_late=False)
-    minutes.passed(START + timedelta(seconds=61), behind_seconds=0.0, is_late=False)
+    minutes.passed(START, None)
+    minutes.passed(START + timedelta(seconds=61), None)
     minutes.close()
     assert told == []

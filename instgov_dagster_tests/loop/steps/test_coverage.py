@@ -26,7 +26,7 @@ from instgov_dagster.vocabulary.errors import DataRejected
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.capital.auction.settings import crashes
 from instgov_dagster_tests.capital.worlds import scenarios_of, small_config
-from instgov_dagster_tests.loop.homes import CONFIG
+from instgov_dagster_tests.loop.homes import CONFIG, inputs_of_no_past
 
 pytestmark = pytest.mark.roadmap("5.2", "TEST.5")
 POLICY = replace(load_policy(CONFIG), cvar=small_config())
@@ -238,6 +238,8 @@ def test_a_strategys_e_value_is_its_own_and_needs_enough_outcomes(
     told = {"test": "e_process", "value": value, "outcomes": outcomes, "scope": FIRST}
     health = [{"model_id": "m", "date": date(2025, 3, 11), "is_healthy": True}]
     tables = {
+        **inputs_of_no_past(),
+        "previous_model_trials": pl.DataFrame({"trial_number": [1]}),
         "previous_lifecycle": pl.DataFrame(schema=capital.lifecycle_to_frame([]).schema),
         "strategy_returns": pl.DataFrame(
             schema={

@@ -21,7 +21,7 @@ from instgov_dagster.loop.platform import DEFAULT_SEED
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.loop.steps.coverage import FORECAST_SCHEMA
 from instgov_dagster.vocabulary.bars import Market
-from instgov_dagster_tests.loop.homes import CONFIG
+from instgov_dagster_tests.loop.homes import CONFIG, inputs_of_no_past
 
 LAST = date(2026, 11, 20)
 DAYS, DATES = 400, 60
@@ -56,6 +56,7 @@ def run_default_night(asof: date) -> NightResult:
     before, _ = stress_window(asof, policy.history)
     earlier = stage_known_at(market.fetch(names, before, start, asof).frame, policy.history)
     inputs = {
+        **inputs_of_no_past(),
         "bars": known,
         "stress_bars": earlier,
         "past_risk_forecasts": pl.DataFrame(schema={**FORECAST_SCHEMA, "asof": pl.Date()}),

@@ -284,6 +284,7 @@ class Session:
                 self._tally.milliseconds.append(1e3 * (time.perf_counter() - begun))
                 told = f"{cycle + 1}/{self._span.cycles} cycles"
                 platform.home.heartbeat.write_text(told, encoding="utf-8")
+                self._tally.fills = self._trading.n_fills
                 minutes.passed(platform.now(), self._beat)
         minutes.close()
 

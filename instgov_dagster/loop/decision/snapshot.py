@@ -195,6 +195,11 @@ def _blocks(
     )
 
 
+def _scenario_index(symbols: tuple[str, ...], scenarios: ScenarioSet) -> NDArray[np.intp]:
+    columns = {name: i for i, name in enumerate(scenarios.symbols)}
+    return np.array([columns.get(name, -1) for name in symbols], dtype=np.intp)
+
+
 def _content_sha256(tables: Mapping[str, pl.DataFrame]) -> str:
     return sha256_of({name: frame_sha256(tables[name]) for name in LIVE_TABLES if name in tables})
 
@@ -228,7 +233,6 @@ def snapshot_from_tables(
     strategies = _strategies(tables["strategy_lifecycle_log"], policy)
     names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
-    columns = {name: i for i, name in enumerate(scenarios.symbols)}
     last_close = _column(impact, "last_close")
     forecasts = _forecasts(tables["model_decay_metrics"], symbols, strategies)
     return Snapshot(
@@ -256,7 +260,7 @@ def snapshot_from_tables(
         regime=belief_from_row(tables["regime_beliefs"].row(0, named=True)),
         vetoes=vetoes_from_frame(tables["vetoes"], is_standing=True),
         scenarios=scenarios,
-        scenario_index=np.array([columns.get(name, -1) for name in symbols], dtype=np.intp),
+        scenario_index=_scenario_index(symbols, scenarios),
         places=np.array([symbols.index(name) for name in scenarios.symbols], dtype=np.intp),
         models=_models(tables, symbols, last_close, policy),
     )

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-#: What nobody may import but those named: the same as the import contracts of the build.
+_ALPACA_MARKET = "instgov_dagster.adapters.markets.live.alpaca"
+_ALPACA_DESK = "instgov_dagster.adapters.broker.alpaca_desk"
+#: What nobody outside it may import but those named: the build's import contracts say the same of
+#: our own. Of the Alpaca client the market reads data; only the desk can trade.
 GUARDED: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "alpaca": frozenset({"instgov_dagster.adapters.broker"}),
+        "alpaca": frozenset(
+            {_ALPACA_DESK, *(f"{_ALPACA_MARKET}.{name}" for name in ("bars", "quotes", "wire"))}
+        ),
+        "alpaca.trading": frozenset({_ALPACA_DESK}),
+        "alpaca.broker": frozenset(),
         "instgov_dagster.adapters.broker": frozenset({"instgov_dagster.loop.live.router"}),
         "instgov_dagster.loop.live.router": frozenset(
             {"instgov_dagster.loop.session", "instgov_dagster.loop.proving.wire"}
@@ -21,6 +28,7 @@ CALLS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "Router.opened": frozenset({"instgov_dagster.loop.session"}),
         "PaperBroker.open": frozenset({"instgov_dagster.loop.live.router"}),
+        "AlpacaBroker.open": frozenset({"instgov_dagster.loop.live.router"}),
         "ApprovedOrder": frozenset({"instgov_dagster.governance.proof"}),
     }
 )
@@ -71,6 +79,10 @@ def called(tree: ast.AST) -> Iterator[str]:
                 yield f"{_last(node.func.value)}.{node.func.attr}"
 
 
+def _is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
 def _last(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
@@ -92,7 +104,7 @@ def walk_sources(package: Path | None = None) -> tuple[Guarded, ...]:
         tree = ast.parse(path.read_text(encoding="utf-8"))
         names = set(imported(tree, module))
         for target in GUARDED:
-            if any(name == target or name.startswith(f"{target}.") for name in names):
+            if not _is_within(module, target) and any(_is_within(n, target) for n in names):
                 users[target].add(module)
         for target in CALLS.keys() & set(called(tree)):
             users[target].add(module)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -47,13 +47,16 @@ def as_delivered(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class SpoiltStream:
-    """The quotes of a feed, after a fault; ``cycle`` counts the session's own from 0."""
+    """The quotes of a feed, after a fault; the fault counts from the first cycle asked for.
+
+    Whoever opens the quotes may not know yet with which cycle of the day the session will begin.
+    """
 
     stream: QuoteStream
-    first: int
     spoil: Spoil
+    _first: int | None = field(init=False, default=None)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -81,7 +84,9 @@ class SpoiltStream:
 
     def quotes_at(self, cycle: int) -> Quotes:
         """Give the quotes of one cycle, spoilt."""
-        return self.spoil(self.stream.quotes_at(cycle), cycle - self.first)
+        if self._first is None:
+            self._first = cycle
+        return self.spoil(self.stream.quotes_at(cycle), cycle - self._first)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +133,7 @@ class SpoiltMarket:
         stream = self.source.quote_stream(
             symbols, span, last_closes=last_closes, half_spread_bps=half_spread_bps
         )
-        return SpoiltStream(stream=stream, first=span.first_cycle, spoil=self.spoil)
+        return SpoiltStream(stream=stream, spoil=self.spoil)
 
 
 def spoilt(platform: Platform, *, spoil: Spoil = as_told, alter: Alter = as_delivered) -> Platform:

@@ -20,6 +20,7 @@ class Mutation(NamedTuple):
     new: str
 
 
+_HALT = "raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, detail) from error"
 _FAKE_RECEIPT = """return AppendReceipt(
                 chain=self.chain, segment=1, sequence=self.sequence + 1, offset=0,
                 frame_sha256="0" * 64, rows=1000, cycle_id=meta.get("cycle_id"),
@@ -28,8 +29,8 @@ _FAKE_RECEIPT = """return AppendReceipt(
 MUTATIONS: dict[str, Mutation] = {
     "audit_unwritable": Mutation(
         "adapters/journal/chain.py",
-        "raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, detail) from error",
-        _FAKE_RECEIPT,
+        'self.sequence + 1)}: {error}"\n            ' + _HALT,
+        'self.sequence + 1)}: {error}"\n            ' + _FAKE_RECEIPT,
     ),
     "disk_full": Mutation("adapters/runtime.py", "if free < needed_bytes:", "if free < 0:"),
     "broken_chain": Mutation(

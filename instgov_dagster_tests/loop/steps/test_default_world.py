@@ -50,11 +50,13 @@ def run_default_night(asof: date) -> NightResult:
     )
     staged = stage_known_at(fetched.frame, policy.history)
     known = staged.filter(pl.col("known_at") <= context.known_at)
+    known = known.with_columns(is_restated=pl.lit(value=False))
     first = pl.Series([fetched.first_dates[symbol] for symbol in names])
     classes = found_classes(universe).sort("symbol")
     firsts = pl.DataFrame({"symbol": names, "first_seen": first})
     before, _ = stress_window(asof, policy.history)
     earlier = stage_known_at(market.fetch(names, before, start, asof).frame, policy.history)
+    earlier = earlier.with_columns(is_restated=pl.lit(value=False))
     inputs = {
         **inputs_of_no_past(),
         "bars": known,

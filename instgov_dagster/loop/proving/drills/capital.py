@@ -119,7 +119,7 @@ def leverage(stage: Stage) -> None:
 
 
 def _judge(stage: Stage, tight: Platform) -> None:
-    # The auction keeps both limits by itself, so its own orders never meet these gates: they are
+    # What comes before keeps these limits by itself, so orders never meet these gates: they are
     # shown the orders of an auction under the looser limit.
     decision = stage.fold().decision
     snapshot = open_snapshot(stage.platform, DRILL_DAY)
@@ -151,8 +151,16 @@ def _judge(stage: Stage, tight: Platform) -> None:
 
 
 def drawdown(stage: Stage) -> None:
-    """Allow half of what the book has lost from its peak."""
-    _gate(stage, "limits", drawdown=0.5 * stage.fold().decision.valued.drawdown)
+    """Allow half of what the book has lost from its peak.
+
+    A veto that stands while the limit is crossed keeps a session from asking for more at all, so
+    the gate is shown the orders of an auction that does not know it.
+    """
+    lost = stage.fold().decision.valued.drawdown
+    tight = _limited(stage, "limits", drawdown=0.5 * lost)
+    _judge(stage, tight)
+    stage.lead(tight)
+    stage.statistic = lost
 
 
 def correlation(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""One edit of the source a drill, each of which disables the drill's control; and how to run it."""
+"""The edits of the source that disable the control of each drill, and how to drill without it."""
 
 import shutil
 from pathlib import Path
@@ -167,8 +167,9 @@ MUTATIONS: dict[str, Mutation] = {
     ),
     "unknown_outcome": Mutation(
         "adapters/paper/store.py",
-        "raise SystemHalt(ReasonCode.ORDER_UNKNOWN_OUTCOME, detail) from error",
-        "return",
+        "        except BaseException as error:\n            self._is_broken = True\n",
+        "        except sqlite3.Error:\n            return\n"
+        "        except BaseException as error:\n            self._is_broken = True\n",
     ),
     "feed_failure": Mutation(
         "loop/live/latch.py",
@@ -188,6 +189,28 @@ MUTATIONS: dict[str, Mutation] = {
         '        if row.is_standing and row.cause.reason_code != "OPERATOR_HALT"\n    ]',
     ),
 }
+
+#: A second control that stands behind the first: the drill fails where neither works.
+BEHIND: dict[str, Mutation] = {
+    "snapshot_damaged": Mutation(
+        "adapters/store/pinned.py",
+        'if hashlib.sha256(files[f"{name}.parquet"]).hexdigest() != facts["sha256"]:',
+        'if not hashlib.sha256(files[f"{name}.parquet"]).hexdigest():',
+    ),
+    "nan_forecast": Mutation(
+        "loop/decision/blocks.py",
+        "found += [ReasonCode.FORECAST_NOT_FINITE] * (not has_forecast)",
+        "found += []",
+    ),
+    "standing_veto": Mutation(
+        "governance/veto/standing.py", "if not self._by_scope:", "if self._by_scope:"
+    ),
+}
+
+
+def edits_of(name: str) -> tuple[Mutation, ...]:
+    """Give every edit that disabling a drill's control takes, each of another file."""
+    return (MUTATIONS[name], *([BEHIND[name]] if name in BEHIND else []))
 
 
 def mutated(mutation: Mutation) -> str:
@@ -216,8 +239,8 @@ def drill_mutated(name: str, folder: Path, *, base: Path) -> Evidence:
     """
     copy = folder / "mutated" / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    mutation = MUTATIONS[name]
-    (copy / mutation.path).write_text(mutated(mutation), encoding="utf-8")
+    for mutation in edits_of(name):
+        (copy / mutation.path).write_text(mutated(mutation), encoding="utf-8")
     scratch = folder / "scratch"
     scratch.mkdir()
     (row,) = drills_apart([name], CONFIG, scratch, package=copy.parent, base=base)

@@ -1,4 +1,4 @@
-"""A control that is disabled in the source makes its drill fail: one edit a drill."""
+"""A control that is disabled in the source makes its drill fail."""
 
 import ast
 from pathlib import Path
@@ -7,9 +7,11 @@ import pytest
 
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
 from instgov_dagster_tests.loop.proving.drills.mutations import (
+    BEHIND,
     MUTATIONS,
     Mutation,
     drill_mutated,
+    edits_of,
     mutated,
 )
 
@@ -21,14 +23,18 @@ EVERY = [
 
 
 def test_every_drill_has_the_edit_that_disables_its_control() -> None:
-    assert set(MUTATIONS) == set(CATALOG)
+    assert set(MUTATIONS) == set(CATALOG) >= set(BEHIND)
+    for name in CATALOG:
+        paths = [mutation.path for mutation in edits_of(name)]
+        assert len(paths) == len(set(paths)), name
 
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_what_an_edit_replaces_stands_in_the_source_once_and_what_it_makes_parses(
     name: str,
 ) -> None:
-    ast.parse(mutated(MUTATIONS[name]))
+    for mutation in edits_of(name):
+        ast.parse(mutated(mutation))
 
 
 def test_an_edit_that_has_rotted_is_told() -> None:

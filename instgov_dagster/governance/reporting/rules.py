@@ -80,6 +80,7 @@ _DATA: Final = (
     ("QUOTE_INVALID", "bid, ask and the age of the quote", ("loop.quote_max_age_seconds",),
      "SPEC 9"),
     ("QUOTE_MISSING", "whether a quote arrived", ("loop.quote_max_age_seconds",), "SPEC 9"),
+    ("MARKET_CLOSED", "whether the market of the symbol is open", (), "roadmap 3.2"),
     ("NO_VALID_SYMBOL", "symbols that are eligible", (), "SPEC 1"),
     ("SINGLE_MODEL", "healthy models of the symbol",
      ("models.health.min_healthy_models", "models.health.min_healthy_decay"), "roadmap 6.4"),

@@ -119,5 +119,5 @@ def test_a_regime_in_crisis_ends_by_itself_when_its_step_no_longer_finds_it(tmp_
 
 
 def test_the_table_of_the_governance_page_is_the_table_of_the_code() -> None:
-    page = Path(__file__).parents[2] / "docs" / "governance.md"
+    page = Path(__file__).parents[3] / "docs" / "governance.md"
     assert causes_markdown() in page.read_text(encoding="utf-8")

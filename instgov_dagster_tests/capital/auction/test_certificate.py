@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instgov_dagster.capital.auction.certificate import (
+    Violation,
     check_weights,
     marginal_costs,
     objective_value,
@@ -238,3 +240,21 @@ def test_the_check_takes_the_exact_cvar_of_every_measure() -> None:
     assert check_weights(instance, np.array([limit])) == ()
     found = check_weights(instance, np.array([limit + 1e-4]))
     assert {(v.code, v.key) for v in found} == {(ReasonCode.CVAR_LIMIT_BINDS, "STRESSED")}
+
+
+def test_a_violation_says_what_is_broken_and_by_how_much() -> None:
+    blind = Violation(code=ReasonCode.RISK_NOT_FINITE, key="weights", excess=math.inf)
+    assert check_weights(one(0.1), np.array([np.nan])) == (blind,)
+    assert check_weights(one(0.1), np.zeros(2)) == (blind,)
+    (short,) = check_weights(one(0.1), np.array([-0.01]))
+    assert (short.code, short.key) == (ReasonCode.RISK_NOT_FINITE, "short")
+    assert short.excess == pytest.approx(0.01)
+    over = {v.code: v.excess for v in check_weights(one(0.1), np.array([0.051]))}
+    assert over[ReasonCode.NAME_CAP_BINDS] == pytest.approx(0.001)
+
+
+def test_what_is_sold_short_is_named_first() -> None:
+    instance = many([free_bid(), free_bid("S001")], (0.1, 0.1))
+    first, *others = check_weights(instance, np.array([-0.01, 0.06]))
+    assert (first.key, first.excess) == ("short", pytest.approx(0.01))
+    assert ReasonCode.NAME_CAP_BINDS in {violation.code for violation in others}

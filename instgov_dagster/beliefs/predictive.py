@@ -22,6 +22,12 @@ class StandardLaw(NamedTuple):
     half_width_95: float  # of the central interval
     cvar_95: float  # mean of the worst 5 %, as a positive loss
 
+    def levels(self, errors: Floats) -> Floats:
+        """Give the chance of an outcome no larger, of errors standardised by sigma."""
+        from scipy.special import stdtr  # scipy is heavy at import
+
+        return np.asarray(stdtr(self.dof, errors / self.unit))
+
 
 class PredictiveLaw(NamedTuple):
     """What the law says of each return; every array has the shape of mu and sigma."""

@@ -1,13 +1,19 @@
 """The four pictures of a night's beliefs: regime, reliability, decay, rank correlation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.evaluation.charts import Floats, area_chart, line_chart
-from instgov_dagster.beliefs.evaluation.statistics import rank_correlations
+from instgov_dagster.beliefs.evaluation.charts import (
+    Floats,
+    Ticks,
+    area_chart,
+    line_chart,
+    panel_chart,
+)
+from instgov_dagster.beliefs.evaluation.statistics import rank_correlations, shares_below
 from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.beliefs.models import BENCHMARK
 from instgov_dagster.beliefs.predictive import standard_law
@@ -23,10 +29,19 @@ from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy
 PICTURE_SCHEMA = pl.Schema({"name": pl.String(), "title": pl.String(), "svg": pl.String()})
 
 
-def _days(dates: NDArray[np.datetime64]) -> tuple[Floats, Sequence[str]]:
+_COLOURS = {Regime.NORMAL: "#9fbfdf", Regime.VOLATILE: "#e5b04a", Regime.CRISIS: "#b3261e"}
+
+
+def _days(dates: NDArray[np.datetime64]) -> tuple[Floats, Ticks]:
+    # Marked where a year begins; a history within two years by its first and its last day.
     days = dates.astype("datetime64[D]")
-    places = np.linspace(0, len(days) - 1, 3).round().astype(int)
-    return days.astype(np.float64), [str(days[k]) for k in places]
+    years = np.arange(*days[[0, -1]].astype("datetime64[Y]") + np.array([1, 2]))
+    starts = years[years.astype("datetime64[D]") <= days[-1]].astype("datetime64[D]")
+    marked = starts if starts.shape[0] > 1 else np.unique(days[[0, -1]])
+    ticks = [(float(day.astype(np.int64)), str(day)) for day in marked]
+    if starts.shape[0] > 1:
+        ticks = [(at, word[:4]) for at, word in ticks]
+    return days.astype(np.float64), ticks
 
 
 def regime_picture(path: pl.DataFrame) -> str:
@@ -35,25 +50,40 @@ def regime_picture(path: pl.DataFrame) -> str:
     shares = {
         regime.value: path[f"current_belief_{regime.value.lower()}"].to_numpy() for regime in Regime
     }
-    return area_chart("Filtered regime probabilities", x, shares, ticks=ticks)
+    return area_chart(
+        "Filtered regime probabilities", x, shares,
+        note="probability of each regime after each session, on what was known then",
+        ticks=ticks, colours={regime.value: _COLOURS[regime] for regime in Regime},
+    )  # fmt: skip
 
 
 def reliability_picture(walked: Walk, policy: ModelPolicy) -> str:
-    """Set how often outcomes fell below each stated level against the level itself."""
-    from scipy.special import stdtr  # scipy is heavy at import
+    """Set how often outcomes fell below each stated level against the level itself.
 
-    law = standard_law(policy.forecast.predictive_dof)
-    bins = policy.evaluation.reliability_bins
-    levels = np.arange(bins + 1) / bins
-    series: dict[str, Floats] = {"as stated": levels}
+    Notes
+    -----
+    The differences from the diagonal, which are small, and the band of Kolmogorov's test, in
+    which a true law stays; n is that of the model with the fewest sessions, so the band is wide.
+    """
+    from scipy.special import kolmogi  # scipy is heavy at import
+
+    law, rules = standard_law(policy.forecast.predictive_dof), policy.evaluation
+    levels = np.arange(rules.reliability_bins + 1) / rules.reliability_bins
+    series: dict[str, Floats] = {}
+    counts = []
     for name in _judged(walked, policy):
         errors = session_errors(walked, walked.mus[name])
-        pit = np.asarray(stdtr(law.dof, errors[np.isfinite(errors)] / law.unit))
-        share = np.searchsorted(np.sort(pit), levels, side="right") / max(pit.size, 1)
-        series[name] = share if pit.size else np.full(levels.shape, np.nan)
+        held = np.isfinite(errors)
+        series[name] = shares_below(errors[held], law.levels, levels) - levels
+        counts.append(int(held.any(axis=1).sum()))
+    n = min(counts, default=0)
+    band = float(kolmogi(rules.significance)) / np.sqrt(n) if n else 0.0
     return line_chart(
-        "Reliability: share of outcomes below each stated level",
-        levels, series, ticks=("0", "0.5", "1"), bounds=(0.0, 1.0),
+        "Reliability: share of outcomes below each stated level, less that level",
+        levels, series,
+        note=f"across: the level; grey: where a true law stays, {rules.significance:.0%} test"
+        f" of {n} sessions",
+        ticks=[(k / 4, f"{k / 4:g}") for k in range(5)], band=band,
     )  # fmt: skip
 
 
@@ -69,9 +99,12 @@ def decay_picture(walked: Walk, policy: ModelPolicy) -> str:
         )
         factor = np.where(np.isfinite(ratio), error_factor(ratio, health), np.nan)
         series[name] = _medians(factor)
-    return line_chart(
-        "Decay by error: median over symbols", x, series, ticks=ticks, bounds=(0.0, 1.0)
-    )
+    return panel_chart(
+        "Decay by error", x, series,
+        note=f"factor left by the error of {health.error_sessions} sessions against the"
+        f" {health.reference_sessions} before: median over symbols",
+        ticks=ticks, bounds=(0.0, 1.0),
+    )  # fmt: skip
 
 
 def _medians(values: Floats) -> Floats:
@@ -96,13 +129,10 @@ def correlation_picture(walked: Walk, policy: ModelPolicy) -> str:
         count = rolling_sum(held.astype(np.float64), window)
         mean = rolling_sum(found, window) / np.maximum(count, 1.0)
         series[name] = np.where(held & (count >= rules.min_sessions), mean, np.nan)
-    title = f"Rank correlation with the next {walked.horizon} sessions, {window_of(policy)}"
-    return line_chart(title, x, series, ticks=ticks)
-
-
-def window_of(policy: ModelPolicy) -> str:
-    """Say the window of the rank correlation's picture in words."""
-    return f"mean of {policy.evaluation.ic_window_sessions} sessions"
+    return panel_chart(
+        f"Rank correlation of forecasts with the next {walked.horizon} sessions", x, series,
+        note=f"mean of the {rules.ic_window_sessions} sessions up to each", ticks=ticks,
+    )  # fmt: skip
 
 
 def _judged(walked: Walk, policy: ModelPolicy) -> list[str]:

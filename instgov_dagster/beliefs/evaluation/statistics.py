@@ -1,15 +1,23 @@
 """Estimates with their standard errors, from dependent observations; no model is known here."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
+#: The distribution function stated for a standardised outcome.
+Law: TypeAlias = Callable[[Floats], Floats]
 
 # the standard deviation of Kolmogorov's law: sqrt(pi^2 / 12 - (pi / 2) ln(2)^2)
 _KOLMOGOROV_DEVIATION = math.sqrt(math.pi**2 / 12.0 - 0.5 * math.pi * math.log(2.0) ** 2)
+
+# every so manieth level is worked out at first
+_STRIDE = 256
+# a distribution function worked out in floating point may fall by so much where it should not
+_LEVEL_ROUNDING = 1e-12
 
 
 class Estimate(NamedTuple):
@@ -106,19 +114,34 @@ def rank_correlations(x: Floats, y: Floats, *, min_symbols: int) -> Floats:
     -----
     Ties share their mean rank. A session where either does not vary has no correlation: NaN.
     """
-    from scipy.stats import rankdata  # scipy is heavy at import
-
     both = np.isfinite(x) & np.isfinite(y)
     count = both.sum(axis=1, keepdims=True)
     middle = 0.5 * (count + 1.0)
     # what takes no part is ranked behind all that does, and then left out
     a, b = (
-        np.where(both, rankdata(np.where(both, side, np.inf), axis=1) - middle, 0.0)
-        for side in (x, y)
+        np.where(both, _mean_ranks(np.where(both, side, np.inf)) - middle, 0.0) for side in (x, y)
     )
     scale = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
     varies = (count[:, 0] >= min_symbols) & (scale > 0.0)
     return np.where(varies, (a * b).sum(axis=1) / np.where(varies, scale, 1.0), np.nan)
+
+
+def _mean_ranks(values: Floats) -> Floats:
+    # From 1 in each row; infinities stand behind all others, and who of them is first is no matter.
+    places = np.arange(1.0, values.shape[1] + 1.0)
+    order, ordered = np.argsort(values, axis=1), np.sort(values, axis=1)
+    is_tied = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] < np.inf)
+    ranks = np.broadcast_to(places, values.shape)
+    if is_tied.any():
+        edge = np.zeros((values.shape[0], 1), dtype=np.bool_)
+        first = np.where(np.hstack([edge, is_tied]), 0.0, places)
+        last = np.where(np.hstack([is_tied, edge]), np.inf, places)
+        np.maximum.accumulate(first, axis=1, out=first)
+        np.minimum.accumulate(last[:, ::-1], axis=1, out=last[:, ::-1])
+        ranks = 0.5 * (first + last)
+    out = np.empty(values.shape)
+    np.put_along_axis(out, order, ranks, axis=1)
+    return out
 
 
 def out_of_sample_r2(losses: Floats, benchmark: Floats, *, horizon: int) -> Estimate:
@@ -165,25 +188,68 @@ def clark_west(losses: Floats, benchmark: Floats, spread: Floats, *, horizon: in
     return estimate._replace(p_value=p_value)
 
 
-def uniform_distance(levels: Floats, *, n: int) -> Estimate:
+def uniform_distance(values: Floats, law: Law, *, n: int) -> Estimate:
     """Measure how far probability integral transforms lie from uniform (Kolmogorov-Smirnov).
 
     Parameters
     ----------
-    levels
-        Shape ``(m,)``, pooled over symbols; values in [0, 1].
+    values
+        Shape ``(m,)``, pooled over symbols; NaN is left out.
+    law
+        Gives the stated level in [0, 1] of each value, the larger the value the larger.
     n
         The number of independent observations they count as: sessions, not cells, because the
         symbols of one session move together. The p-value is then too large rather than small.
+
+    Notes
+    -----
+    A level between two known ones lies between them, so of most values only the bounds of their
+    distance are worked out: those that may hold the largest are left, and it is exact.
     """
     from scipy.special import kolmogorov  # scipy is heavy at import
 
-    held = np.sort(levels[np.isfinite(levels)])
+    held = np.sort(values[~np.isnan(values)])
     m = held.shape[0]
     if m < 2 or n < 2:
         return nothing(n)
     steps = np.arange(m + 1) / m
-    distance = float(max((steps[1:] - held).max(), (held - steps[:-1]).max()))
+
+    def distances(at: NDArray[np.intp]) -> tuple[Floats, float]:
+        levels = law(held[at])
+        return levels, float(max((steps[at + 1] - levels).max(), (levels - steps[at]).max()))
+
+    ends = np.append(np.arange(0, m - 1, _STRIDE), m - 1)
+    levels, distance = distances(ends)
+    highest = np.maximum(steps[ends[1:]] - levels[:-1], levels[1:] - steps[ends[:-1] + 1])
+    is_open = np.repeat(highest > distance - _LEVEL_ROUNDING, np.diff(ends))
+    if is_open.any():
+        distance = max(distance, distances(np.flatnonzero(is_open))[1])
     statistic = math.sqrt(n) * distance
     error = _KOLMOGOROV_DEVIATION / math.sqrt(n)
     return Estimate(distance, error, statistic, float(kolmogorov(statistic)), n)
+
+
+def shares_below(values: Floats, law: Law, levels: Floats) -> Floats:
+    """Measure the share of values whose stated level is at most each of some levels.
+
+    Parameters
+    ----------
+    values, law
+        As in :func:`uniform_distance`.
+    levels
+        Shape ``(k,)``, in [0, 1].
+
+    Returns
+    -------
+    Shape ``(k,)``, found by halving among the values in order; NaN where there is no value.
+    """
+    held = np.sort(values[~np.isnan(values)])
+    m = held.shape[0]
+    if not m:
+        return np.full(levels.shape, np.nan)
+    low, high = np.zeros(levels.shape, dtype=np.intp), np.full(levels.shape, m, dtype=np.intp)
+    while (low < high).any():
+        middle = (low + high) // 2
+        is_below = (low < high) & (law(held[np.minimum(middle, m - 1)]) <= levels)
+        low, high = np.where(is_below, middle + 1, low), np.where(is_below, high, middle)
+    return np.asarray(low / m)

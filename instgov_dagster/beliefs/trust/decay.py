@@ -1,5 +1,6 @@
 """How trust in a model decays: age, error and a flip of its residuals; no forecasts are made."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -32,9 +33,12 @@ def rolling_sum(values: Floats, window: int) -> Floats:
 
     Notes
     -----
-    A difference of running sums, so a row depends on the rows before it alone.
+    A difference of running sums, so a row depends on the rows before it alone. The sums run a
+    row at a time: numpy's `cumsum` down a column touches a line of memory for every number.
     """
-    running = np.cumsum(np.where(np.isfinite(values), values, 0.0), axis=0)
+    running = np.where(np.isfinite(values), values, 0.0)
+    for before, row in pairwise(np.atleast_2d(running.T).T):
+        np.add(row, before, out=row)
     running[window:] -= running[:-window].copy()
     return running
 

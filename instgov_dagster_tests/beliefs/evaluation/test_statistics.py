@@ -18,8 +18,14 @@ from instgov_dagster.beliefs.evaluation.statistics import (
     out_of_sample_r2,
     rank_correlations,
     session_means,
+    shares_below,
     uniform_distance,
 )
+from instgov_dagster.beliefs.predictive import standard_law
+
+
+def as_stated(levels: np.ndarray) -> np.ndarray:
+    return levels
 
 
 def dependent(seed: int, n: int = 400) -> np.ndarray:
@@ -118,8 +124,47 @@ def test_clark_west_gives_the_noise_of_the_larger_model_back_and_is_one_sided() 
 def test_the_distance_from_uniform_is_scipys_and_n_counts_sessions() -> None:
     levels = np.random.default_rng(5).beta(1.2, 1.0, 3000)
     theirs = stats.kstest(levels, "uniform")
-    found = uniform_distance(levels, n=3000)
+    found = uniform_distance(levels, as_stated, n=3000)
     assert found.value == pytest.approx(theirs.statistic, rel=1e-12)
     assert found.p_value == pytest.approx(theirs.pvalue, rel=0.1)
-    assert uniform_distance(levels, n=300).p_value > found.p_value
+    assert uniform_distance(levels, as_stated, n=300).p_value > found.p_value
     assert found.standard_error * math.sqrt(3000) == pytest.approx(0.2603, abs=1e-4)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([2, 3, 255, 256, 257, 258, 513, 2000]),
+    st.sampled_from([0.5, 1.0, 1.4]),
+    st.sampled_from([1, 6]),
+)
+def test_the_distance_from_a_law_is_that_of_every_level_to_the_last_bit(
+    seed: int, m: int, spread: float, decimals: int
+) -> None:
+    law = standard_law(5.0)
+    errors = np.random.default_rng(seed).normal(0.1, spread, m).round(decimals)
+    levels = np.sort(law.levels(errors))
+    steps = np.arange(m + 1) / m
+    every = max((steps[1:] - levels).max(), (levels - steps[:-1]).max())
+    told = np.append(errors, [np.nan, np.nan])
+    assert uniform_distance(told, law.levels, n=50).value == every
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.sampled_from([1, 6]))
+def test_the_share_below_a_level_is_that_of_all_levels_in_order(
+    seed: int, m: int, decimals: int
+) -> None:
+    law = standard_law(5.0)
+    errors = np.random.default_rng(seed).standard_normal(m).round(decimals)
+    asked = np.array([0.0, 0.1, 0.5, law.levels(np.zeros(1))[0], 0.9, 1.0])
+    found = shares_below(np.append(errors, np.nan), law.levels, asked)
+    if not m:
+        assert np.isnan(found).all()
+        return
+    counts = np.searchsorted(np.sort(law.levels(errors)), asked, side="right")
+    assert (found == counts / m).all()
+
+
+def test_shares_by_hand() -> None:
+    values = np.array([0.4, 0.1, 0.2, 0.2])
+    asked = np.array([0.0, 0.1, 0.2, 0.3, 1.0])
+    assert shares_below(values, as_stated, asked).tolist() == [0.0, 0.25, 0.75, 0.75, 1.0]

@@ -65,6 +65,25 @@ def test_half_as_much_error_again_costs_a_factor_of_e_and_an_unknown_error_every
     assert error_factor(ratios, POLICY) == pytest.approx(expected, abs=1e-300)
 
 
+@given(
+    npst.arrays(
+        np.float64,
+        npst.array_shapes(min_dims=1, max_dims=2, min_side=1, max_side=12),
+        elements=st.one_of(st.floats(-1e6, 1e6), st.just(np.nan)),
+    ),
+    st.integers(1, 14),
+)
+def test_a_rolling_sum_is_the_difference_of_running_sums_to_the_last_bit(
+    values: Floats, window: int
+) -> None:
+    told = values.copy()
+    running = np.cumsum(np.nan_to_num(values), axis=0)
+    expected = running.copy()
+    expected[window:] = running[window:] - running[:-window]
+    assert (rolling_sum(values, window) == expected).all()
+    assert np.array_equal(values, told, equal_nan=True), "what is summed is left as it was"
+
+
 @pytest.mark.roadmap("6.3")
 def test_the_error_ratio_compares_the_last_63_sessions_with_the_252_before() -> None:
     errors = np.concatenate([np.full(252, 1.0), np.full(63, 2.0)])[:, None]

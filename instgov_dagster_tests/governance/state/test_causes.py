@@ -1,5 +1,6 @@
 """Every cause of the state: latched in its chain, no resume while it stands, and how it ends."""
 
+import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
@@ -51,6 +52,28 @@ LATCHED = [
     if row.reason_code is not ReasonCode.REGIME_CRISIS_REDUCE_ONLY
 ]
 
+#: The chain whose writer meets the condition, worked out from who walks, appends and resumes.
+_R, _LOOP, _NIGHT, _OPERATOR = ReasonCode, Chain.LOOP, Chain.NIGHT, Chain.OPERATOR
+LATCHED_IN = {
+    (_NIGHT,): {
+        _R.REGIME_CRISIS_REDUCE_ONLY, _R.HISTORY_MISSING, _R.REFERENCE_INVALID,
+        _R.NO_VALID_SYMBOL, _R.TOO_FEW_SCENARIOS, _R.SCENARIO_REFUSED, _R.MASS_DRAWDOWN_REVIEW,
+        _R.SCHEMA_MISMATCH, _R.WAREHOUSE_CORRUPT,
+    },
+    (_LOOP,): {
+        _R.CVAR_SCALE_REFUSED, _R.SNAPSHOT_EXPIRED, _R.SNAPSHOT_MISSING, _R.CONFIG_HASH_MISMATCH,
+        _R.CODE_HASH_MISMATCH, _R.STATE_NOT_CONTINUED, _R.HISTORY_IN_LIVE_LOOP,
+        _R.ORDER_NOT_APPROVED, _R.ORDER_UNKNOWN_OUTCOME, _R.FENCED,
+    },
+    (_OPERATOR,): {_R.OPERATOR_HALT},
+    (_NIGHT, _LOOP): {
+        _R.AUCTION_INFEASIBLE, _R.RECONCILIATION_UNRESOLVED, _R.PHASE_ORDER_VIOLATED,
+        _R.AUDIT_WRITE_FAILED, _R.UNEXPECTED_FAILURE,
+    },
+    (_LOOP, _NIGHT, _OPERATOR): {_R.CHAIN_BROKEN, _R.ANCHOR_MISMATCH, _R.DISK_FULL},
+    (): {_R.STATE_UNKNOWN},
+}  # fmt: skip
+
 
 def write(
     home: Home, chain: Chain, found: Collection[ReasonCode], domain: Collection[ReasonCode]
@@ -88,6 +111,22 @@ def test_in_every_chain_that_may_latch_it_something_can_end_it(row: CauseRow) ->
         return
     assert row.chains
     assert set(row.chains) <= {WRITES_TO[ending] for ending in row.endings}
+
+
+def test_a_cause_is_latched_first_by_the_writers_that_can_meet_it() -> None:
+    found: dict[tuple[Chain, ...], set[ReasonCode]] = {}
+    for row in CAUSES:
+        found.setdefault(row.chains, set()).add(row.reason_code)
+    assert found == LATCHED_IN
+
+
+def test_a_row_of_the_table_is_named_and_never_changed() -> None:
+    row = ROWS[ReasonCode.FENCED]
+    assert not hasattr(row, "__dict__")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        row.raised_by = "nobody"  # type: ignore[misc]  # the point
+    with pytest.raises(TypeError, match="positional"):
+        CauseRow(row.reason_code, row.raised_by, row.chains, row.endings)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("row", "chain"), LATCHED)

@@ -6,20 +6,14 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
 import pyarrow as pa
 
 from instgov_dagster.adapters.journal import Journal, append_anchor
-from instgov_dagster.adapters.markets.quote_stream import SessionSpan
-from instgov_dagster.adapters.runtime import (
-    FileLock,
-    VirtualClock,
-    replace_durably,
-    require_free_space,
-)
+from instgov_dagster.adapters.runtime import FileLock, replace_durably, require_free_space
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
 from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.capital.auction.engine.hot import HotSolver
@@ -39,7 +33,13 @@ from instgov_dagster.loop.live.leading.memory import PACED
 from instgov_dagster.loop.live.leading.pacing import Beat, Pace
 from instgov_dagster.loop.live.leading.readers import project_to_end, projecting
 from instgov_dagster.loop.live.leading.watches import Background, SnapshotWatch, Standing
-from instgov_dagster.loop.live.opening import PROVED_BY_ENDING, PROVED_BY_OPENING, verify_snapshot
+from instgov_dagster.loop.live.opening import (
+    PROVED_BY_ENDING,
+    PROVED_BY_OPENING,
+    SessionTime,
+    asked_while,
+    verify_snapshot,
+)
 from instgov_dagster.loop.live.report import Minutes, SessionReport, Tally
 from instgov_dagster.loop.live.router import Router
 from instgov_dagster.loop.live.settling.handover import HandedOver, hand_over
@@ -128,16 +128,10 @@ class Session:
         self, platform: Platform, plan: Plan, *, stop: StopRequest, host: Host, lease: FileLock
     ) -> None:
         self._platform, self._plan, self._asof = platform, plan, plan.asof
-        self._span = SessionSpan(
-            day=plan.asof,
-            cycles=plan.cycles,
-            period_seconds=platform.policy.loop.period_seconds or 1.0,
-            seed=platform.settings.seed,
-            day_cycles=platform.policy.loop.day_cycles,
-        )
-        self._clock = VirtualClock(self._span.instant(0))
+        self._time = SessionTime(platform, plan.asof, cycles=plan.cycles)
+        self._now = self._time.clock.now()  # of the cycle in hand
         self._candidate = Candidate(
-            platform, plan.asof, self._span, run_id=plan.run_id, period=plan.period_seconds
+            platform, plan.asof, self._time.span, run_id=plan.run_id, period=plan.period_seconds
         )
         self._log, self._memory = self._candidate.log, self._candidate.memory
         self._stop, self._host, self._lease = stop, host, lease
@@ -167,12 +161,13 @@ class Session:
     def open(self) -> None:
         """Verify what the session stands on, recover the book, and say that it began."""
         platform, loop = self._platform, self._platform.policy.loop
+        self._time.require_begun()
         proven = self._candidate.begin_to_lead()
         require_free_space(platform.home.root, needed_bytes=loop.min_free_disk_mib * _MIB)
         self.journal = self._held.enter_context(
             platform.open_chain(
                 Chain.LOOP,
-                clock=self._clock,
+                clock=self._time.clock,
                 proven=proven,
                 wait_seconds=_CHAIN_WAIT_SECONDS if self._host.may_wait else 0.0,
             )
@@ -189,8 +184,8 @@ class Session:
         router = self._held.enter_context(Router.opened(platform, self._memory.told, key=key))
         handed = self._take_over(router)
         trail = self._memory.trail
-        self._span = replace(self._span, first_cycle=trail.cycles)
-        self._clock.sleep_until(self._span.instant(trail.cycles))
+        self._time.go_on_from(trail.cycles)
+        self._held.enter_context(asked_while(self._stream))
         self._fold = self._fold_from(handed.book)
         self._trading = Trading(
             policy=platform.policy,
@@ -200,7 +195,7 @@ class Session:
             fold=self._fold,
             key=key,
             write=self._append,
-            now=self._clock.now,
+            now=lambda: self._now,
         )
         self._continues = {
             "first_cycle": trail.cycles,
@@ -247,9 +242,9 @@ class Session:
             "policy_hash": sha256_of(self._platform.policy),
             **self._fold.facts(),
             "snapshot_id": self._snapshot.snapshot_id,
-            "period_seconds": self._span.period_seconds,
-            "cycles": self._span.cycles,
-            "seed": self._span.seed,
+            "period_seconds": self._time.span.period_seconds,
+            "cycles": self._plan.cycles,
+            "seed": self._time.span.seed,
             "market": self._platform.settings.market.value,
             "machine": machine_fingerprint(),
             "replayed": list(self._stream.replayed),
@@ -272,7 +267,7 @@ class Session:
         pace, every = self._pace, platform.policy.operations.observe_every_seconds
         minutes = Minutes(self._tally, self._host.tell, every_seconds=every)
         with Background(watches, platform.clock, is_threaded=pace is not None) as background:
-            for cycle in range(self._span.cycles):
+            for cycle in range(self._plan.cycles):
                 if pace is not None:
                     wait_until(platform.clock, pace.due, self._stop)
                 background.look()
@@ -282,7 +277,7 @@ class Session:
                 begun = time.perf_counter()
                 self._cycle(cycle, is_late=self._beat is not None and self._beat.is_late)
                 self._tally.milliseconds.append(1e3 * (time.perf_counter() - begun))
-                told = f"{cycle + 1}/{self._span.cycles} cycles"
+                told = f"{cycle + 1}/{self._plan.cycles} cycles"
                 platform.home.heartbeat.write_text(told, encoding="utf-8")
                 self._tally.fills = self._trading.n_fills
                 minutes.passed(platform.now(), self._beat)
@@ -291,17 +286,16 @@ class Session:
     def _cycle(self, cycle: int, *, is_late: bool) -> None:
         least = self._platform.policy.loop.min_free_disk_mib * _MIB
         require_free_space(self._platform.home.root, needed_bytes=least)
-        of_day = self._span.first_cycle + cycle
-        self._clock.sleep_until(self._span.instant(of_day))
-        is_open = open_mask(self._snapshot.asset_class, self._clock.now())
-        quotes = self._stream.quotes_at(of_day).within(is_open)
+        quotes = self._stream.quotes_at(self._time.reach(cycle))
+        self._now = self._time.clock.now()  # after the quotes: none of them is seen ahead of it
+        quotes = quotes.within(open_mask(self._snapshot.asset_class, self._now))
         is_stale = self._is_stale()
         system = self._log.refresh()
         self._trading.settle_resting(quotes, system)
         turn = self._fold.cycle(
             CycleInputs(
                 number=cycle,
-                timestamp=self._clock.now(),
+                timestamp=self._now,
                 quotes=quotes,
                 system=system,
                 is_late=is_late,
@@ -322,7 +316,7 @@ class Session:
         if standing is Standing.EXPIRED:
             age = f"the snapshot was verified {self._watch.age_minutes(now):.0f} minutes ago"
             self._observe((cause_of(ReasonCode.SNAPSHOT_EXPIRED, age),))
-        return standing is not Standing.FRESH
+        return standing is not Standing.FRESH or self._time.is_over(self._now)
 
     def _observe(self, causes: Sequence[Cause]) -> None:
         if causes:

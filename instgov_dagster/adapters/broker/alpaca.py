@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Self
 
 from instgov_dagster.adapters.account import (
+    DeskOrder,
     MarketView,
     OrderOutcome,
     OrderStatus,
     judge_view,
 )
-from instgov_dagster.adapters.broker.alpaca_desk import Desk, DeskOrder, DeskRefused, DeskSilent
+from instgov_dagster.adapters.broker.alpaca_desk import Desk, DeskRefused, DeskSilent
 from instgov_dagster.adapters.broker.booked import BookedAccount, plain
 from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.adapters.runtime import Clock
+from instgov_dagster.bars.classify import classify_symbol
+from instgov_dagster.bars.providers import route
 from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order, to_money
-from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.bars import Market, Purpose
+from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -65,15 +69,21 @@ class AlpacaBroker(BookedAccount):
     ) -> Self:
         """Open the record and hold it against the account.
 
-        What was left standing is settled first, so that both speak of the same instant.
+        What was left standing is settled first, so that both speak of the same instant. A record
+        is begun on an account that holds nothing but the cash it begins with.
 
         Raises
         ------
+        InputError
+            If there is no record yet and the account holds anything else; nothing is written then.
         SystemHalt
             ``RECONCILIATION_UNRESOLVED`` where cash or units differ, or the account holds a
             standing order that is none of ours; ``ORDER_UNKNOWN_OUTCOME`` where it cannot be asked.
         """
-        store = AccountStore.open(path, opening_cash_usd=to_money(opening_cash_usd))
+        opening = to_money(opening_cash_usd)
+        if not path.exists():
+            _require_fresh(desk, opening)
+        store = AccountStore.open(path, opening_cash_usd=opening)
         try:
             broker = cls(store, desk, policy=policy, clock=clock)
             broker.recover()
@@ -149,7 +159,7 @@ class AlpacaBroker(BookedAccount):
         if known is not None:
             return known
         booked = plain(order)
-        refused = judge_view(view)
+        refused = (*_without_route(booked.symbol), *judge_view(view))
         if refused:
             return self.settle(booked, OrderStatus.REJECTED, refused)
         self._remember(booked, view)
@@ -336,3 +346,23 @@ class AlpacaBroker(BookedAccount):
             ReasonCode.ORDER_UNKNOWN_OUTCOME,
             f"{what}: the broker did not say what became of it ({silent.detail})",
         )
+
+
+def _require_fresh(desk: Desk, opening_cash_usd: Decimal) -> None:
+    try:
+        cash, held = desk.cash_usd(), desk.positions()
+    except DeskSilent as silent:
+        raise SystemHalt(
+            ReasonCode.RECONCILIATION_UNRESOLVED, f"the account does not say: {silent.detail}"
+        ) from None
+    if cash != opening_cash_usd or held:
+        raise InputError(
+            f"a book of {opening_cash_usd} USD must begin on an account of nothing but that cash, "
+            f"was {cash} USD and {len(held)} positions: set nav_usd to it, or reset the account"
+        )
+
+
+def _without_route(symbol: str) -> tuple[ReasonCode, ...]:
+    # The last wall: nothing without a live route was ever approved, and nothing of it is sent.
+    way = route(Market.LIVE, classify_symbol(symbol), Purpose.EXECUTION)
+    return () if way.is_open else (way.reason_code,)

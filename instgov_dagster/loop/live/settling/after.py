@@ -46,7 +46,9 @@ class Reconciliation:
 
 
 def reconcile_home(platform: Platform, asof: date) -> Reconciliation:
-    """Compare the paper account with the journal, and stop the system where they differ.
+    """Compare the account with the journal, and stop the system where they differ.
+
+    An account that somebody else keeps is asked itself, beside our record of it.
 
     Raises
     ------
@@ -75,9 +77,10 @@ def _compare(platform: Platform, asof: date) -> tuple[tuple[Invariant, ...], int
     unsettled = len(told.leftovers)
     book = last_book(platform) or fresh_book(platform.policy.nav_usd)
     account = read_account(platform.home.paper_account)
-    if account is not None:
-        book = _foresee(told, book, account)
-    return reconcile(told, book, account), unsettled
+    if account is None:
+        return reconcile(told, book, None), unsettled
+    word = platform.account_word(asof)
+    return reconcile(told, _foresee(told, book, account), account, word), unsettled
 
 
 def _foresee(told: Told, book: Book, account: BrokerState) -> Book:

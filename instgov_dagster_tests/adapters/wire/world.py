@@ -60,10 +60,12 @@ class ShiftedClock(RealClock):
 
 
 def write_live_config(folder: Path) -> Path:
-    """Write the rules of a small live installation; only the loopback need not be spared."""
+    """Write the rules of a small live installation: the loopback need not be spared."""
     config = write_config(folder)
     policy = config / "policy.yaml"
-    text = policy.read_text(encoding="utf-8").replace("{alpaca: 180.0", "{alpaca: 60000.0")
+    text = policy.read_text(encoding="utf-8")
+    for shipped in ("alpaca: 180.0", "yahoo: 60.0"):
+        text = text.replace(shipped, f"{shipped.split(':')[0]}: 60000.0")
     policy.write_text(text, encoding="utf-8")
     return config
 

@@ -4,15 +4,12 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
-
-from instgov_dagster.adapters.journal import Journal, append_anchor
+from instgov_dagster.adapters.journal import Journal
 from instgov_dagster.adapters.runtime import FileLock, replace_durably, require_free_space
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
 from instgov_dagster.bars.calendars import open_mask
@@ -25,7 +22,6 @@ from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.folding.machine import machine_fingerprint
 from instgov_dagster.loop.live.frames import CYCLE_KIND, SESSION_KIND
-from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.leading.candidate import Candidate
 from instgov_dagster.loop.live.leading.fences import Fences
 from instgov_dagster.loop.live.leading.host import ALONE, Host, Plan
@@ -42,13 +38,13 @@ from instgov_dagster.loop.live.opening import (
 )
 from instgov_dagster.loop.live.report import Minutes, SessionReport, Tally
 from instgov_dagster.loop.live.router import Router
+from instgov_dagster.loop.live.scribe import NO_ROWS, Scribe
 from instgov_dagster.loop.live.settling.handover import HandedOver, hand_over
+from instgov_dagster.loop.live.settling.latch import latch_stop
 from instgov_dagster.loop.live.settling.trading import Trading
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.state_log import observe
-from instgov_dagster.vocabulary.audit import AppendReceipt
 from instgov_dagster.vocabulary.errors import Fenced, InstgovError, SystemHalt
-from instgov_dagster.vocabulary.governance import Cause, Chain
+from instgov_dagster.vocabulary.governance import Chain
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _MIB = 1024 * 1024
@@ -57,7 +53,6 @@ _CHAIN_WAIT_SECONDS = 2.0
 SUMMARY_FILE = "session.json"
 #: What ends a session that lost its host, beside the signals.
 FENCED = ReasonCode.FENCED.value
-NO_ROWS = pa.table({"note": pa.array([], pa.string())})
 
 
 def run_session(
@@ -164,7 +159,7 @@ class Session:
         self._time.require_begun()
         proven = self._candidate.begin_to_lead()
         require_free_space(platform.home.root, needed_bytes=loop.min_free_disk_mib * _MIB)
-        self.journal = self._held.enter_context(
+        self.journal = chain = self._held.enter_context(
             platform.open_chain(
                 Chain.LOOP,
                 clock=self._time.clock,
@@ -173,6 +168,7 @@ class Session:
             )
         )
         self._log.require_sound()
+        self._scribe = Scribe(platform=platform, plan=self._plan, log=self._log, chain=chain)
         ready = self._candidate.ready()
         self._snapshot, self._stream = ready.snapshot, ready.stream
         self._watch = SnapshotWatch(
@@ -194,7 +190,7 @@ class Session:
             router=router,
             fold=self._fold,
             key=key,
-            write=self._append,
+            write=self._scribe.append,
             now=lambda: self._now,
         )
         self._continues = {
@@ -202,7 +198,7 @@ class Session:
             "told_hash": trail.told_hash,
             "started_hash": self._fold.facts()[STATE_HASH],
         }
-        self._append(SESSION_KIND, NO_ROWS, self._started())
+        self._scribe.append(SESSION_KIND, NO_ROWS, self._started())
         self._log.listener = None  # a leader remembers by its fold
 
     def _take_over(self, router: Router) -> HandedOver:
@@ -210,7 +206,7 @@ class Session:
             self._platform,
             self._memory,
             router,
-            self._append,
+            self._scribe.append,
             self._snapshot,
             catch_up=self._log.refresh,
             may_cancel=self._log.refresh().allows_cancel,
@@ -218,7 +214,7 @@ class Session:
         self._tally.recovered, self._tally.invariants = handed.recovered, handed.invariants
         self._restored = self._memory.trail.restore(self._snapshot)
         # Everything above held: conditions an earlier session stopped on are over.
-        observe(self._platform.home, self._chain, self._log, (), domain=PROVED_BY_OPENING)
+        self._scribe.prove_over(PROVED_BY_OPENING)
         return handed
 
     def _fold_from(self, book: Book) -> SessionFold:
@@ -303,9 +299,9 @@ class Session:
             )
         )
         paced = {PACED: self._beat.facts(os.getpid())} if self._beat else {}
-        receipt = self._append(CYCLE_KIND, turn.table, {**turn.facts, **paced})
+        receipt = self._scribe.append(CYCLE_KIND, turn.table, {**turn.facts, **paced})
         self._tally.count(turn.decision, n_orders=len(turn.orders))
-        self._observe(turn.decision.found.causes)
+        self._scribe.observe(turn.decision.found.causes)
         if turn.orders:
             self._trading.send(turn, receipt, may_send=lambda: self.fences.may_send(self._beat))
 
@@ -315,13 +311,8 @@ class Session:
         standing = self._watch.standing(now)
         if standing is Standing.EXPIRED:
             age = f"the snapshot was verified {self._watch.age_minutes(now):.0f} minutes ago"
-            self._observe((cause_of(ReasonCode.SNAPSHOT_EXPIRED, age),))
+            self._scribe.observe((cause_of(ReasonCode.SNAPSHOT_EXPIRED, age),))
         return standing is not Standing.FRESH or self._time.is_over(self._now)
-
-    def _observe(self, causes: Sequence[Cause]) -> None:
-        if causes:
-            domain = {cause.reason_code for cause in causes}
-            observe(self._platform.home, self._chain, self._log, causes, domain=domain)
 
     def close(self) -> SessionReport:
         """Withdraw what rests, say that the session ended, anchor it and report.
@@ -332,7 +323,7 @@ class Session:
         ended_by = FENCED if self.fences.fault is not None else self._stop.signal_name
         if ended_by != FENCED and self._log.refresh().allows_cancel:
             self._trading.withdraw()
-        observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_ENDING)
+        self._scribe.prove_over(PROVED_BY_ENDING)
         last = self._tally.last
         results = self._fold.results(last) if last else ()
         ended = {
@@ -344,8 +335,8 @@ class Session:
             "results": [asdict(row) for row in results],
             "book": book_to_dict(self._fold.book),
         }
-        self._append(SESSION_KIND, NO_ROWS, ended)
-        append_anchor(platform.home.anchors, self._chain.anchor())
+        self._scribe.append(SESSION_KIND, NO_ROWS, ended)
+        self._scribe.anchor()
         self._tally.fills = self._trading.n_fills
         report = self._tally.report(
             session_id=self._fold.session_id,
@@ -374,18 +365,3 @@ class Session:
         """Stop the system for what was raised; one that never led leaves that to the leader."""
         if self._lease.is_held or self._lease.try_acquire():
             latch_stop(self._platform, self.journal, halt)
-
-    def _append(self, kind: str, table: pa.Table, facts: Mapping[str, Any]) -> AppendReceipt:
-        meta = {
-            "asof": self._asof.isoformat(),
-            "run_id": self._plan.run_id,
-            "config_hash": self._platform.config_hash,
-            "code_hash": self._platform.code_hash,
-            "heads": self._log.head_hashes,
-            **facts,
-        }
-        receipt = self._chain.append(kind, table, meta)
-        every = self._platform.policy.loop.anchor_every_cycles
-        if receipt.sequence % every == 0:
-            append_anchor(self._platform.home.anchors, self._chain.anchor())
-        return receipt

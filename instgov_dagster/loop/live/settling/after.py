@@ -10,10 +10,10 @@ from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.adapters.runtime import FileLock
 from instgov_dagster.loop.decision.book import Book, apply_changes, fresh_book
 from instgov_dagster.loop.live.frames import fills_tables
-from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.live.settling.answers import changes_of, entries_of, ledger_rows
 from instgov_dagster.loop.live.settling.invariants import Invariant, reconcile, require_agreement
+from instgov_dagster.loop.live.settling.latch import latch_stop
 from instgov_dagster.loop.live.settling.leftovers import settle
 from instgov_dagster.loop.live.settling.told import Told, fold_account
 from instgov_dagster.loop.platform import Platform

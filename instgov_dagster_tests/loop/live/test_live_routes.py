@@ -125,8 +125,7 @@ def _book(snapshot: Snapshot, nav_usd: float, held: dict[str, float]) -> Book:
 def _state(name: SystemStateName) -> SystemState:
     if name is SystemStateName.RUNNING:
         return SystemState(name=name, causes=())
-    code = ReasonCode.HISTORY_MISSING
-    return fold_state([cause_of(code, "drawn", state=name)])
+    return fold_state([cause_of(ReasonCode.REGIME_CRISIS_REDUCE_ONLY, "drawn", state=name)])
 
 
 def _views(quotes: Quotes) -> dict[str, MarketView]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import polars as pl
+
 from instgov_dagster.adapters.runtime import Clock
+from instgov_dagster.adapters.store.published import publish, read_snapshot
 from instgov_dagster.loop.live.report import SessionReport
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
 from instgov_dagster.loop.session import run_session
@@ -68,3 +71,15 @@ def living(
     time = clock(TRADING)
     with LiveWorld(folder / "config", asof=ASOF, now=time.now) as world:
         yield LiveHome(folder=folder, world=world, clock=time)
+
+
+def believe(platform: Platform, regime: str) -> None:
+    """Publish the night again with one regime nearly certain: normal, volatile or crisis."""
+    folder = platform.home.published / "night"
+    held = read_snapshot(folder)
+    beliefs = {f"current_belief_{name}": 0.01 for name in ("normal", "volatile", "crisis")}
+    beliefs[f"current_belief_{regime}"] = 0.98
+    rows = held.tables["regime_beliefs"].with_columns(
+        pl.lit(value).alias(name) for name, value in beliefs.items()
+    )
+    publish(folder, {**held.tables, "regime_beliefs": rows}, meta=held.meta, keep=2)

@@ -15,6 +15,7 @@ from instgov_dagster.bars.classify import class_of
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster_tests.adapters.wire.bars import (
     alpaca_quote_routes,
+    fred_routes,
     rows_by_symbol,
     yahoo_routes,
 )
@@ -29,6 +30,8 @@ KEYS = {
     "FRED_API_KEY": "loopback-key-of-fred",
     "INSTGOV_YAHOO_PERSONAL_USE": "1",
 }
+#: A reference series of FRED's in the small live universe.
+SERIES = "VIXCLS"
 SECRETS = tuple(value.encode() for value in KEYS.values() if len(value) > 1)
 _HALF_SPREAD = Decimal("0.0002")
 _CENT = Decimal("0.01")
@@ -67,6 +70,8 @@ def write_live_config(folder: Path) -> Path:
     for shipped in ("alpaca: 180.0", "yahoo: 60.0"):
         text = text.replace(shipped, f"{shipped.split(':')[0]}: 60000.0")
     policy.write_text(text, encoding="utf-8")
+    with (config / "universe.yaml").open("a", encoding="utf-8") as universe:
+        universe.write(f"  - {{symbol: {SERIES}, is_reference: true}}\n")
     return config
 
 
@@ -116,7 +121,7 @@ class LiveWorld:
         cash: Decimal = Decimal(10_000_000),
     ) -> None:
         universe = load_universe(config)
-        names = [entry.symbol for entry in universe.symbols]
+        names = [entry.symbol for entry in universe.symbols if entry.symbol != SERIES]
         frame = (
             SimulatedMarket(universe, seed=7)
             .fetch(names, asof - timedelta(days=4000), asof, asof)
@@ -133,13 +138,14 @@ class LiveWorld:
             prices[alpaca_symbol(entry.symbol, kind)] = (bid, max(ask, bid + _CENT))
         self.trading = Trading(cash=cash, prices=prices, now=now)
         routes = [
-            *alpaca_quote_routes(Prices(prices, now)), *self.trading.routes(), *yahoo_routes(bars)
+            *alpaca_quote_routes(Prices(prices, now)), *self.trading.routes(), *yahoo_routes(bars),
+            *fred_routes({SERIES: bars["^VIX"]}),
         ]  # fmt: skip
         self.wire = Wire(routes)
 
     def environment(self) -> dict[str, str]:
         """Give keys and addresses as a user would set them."""
-        places = ("YAHOO", "ALPACA_DATA", "ALPACA_TRADING")
+        places = ("YAHOO", "FRED", "ALPACA_DATA", "ALPACA_TRADING")
         return {**KEYS, **{f"INSTGOV_{place}_URL": self.wire.url for place in places}}
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ from instgov_dagster.vocabulary.governance import Chain, SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.wire.world import SECRETS
 from instgov_dagster_tests.loop.homes import ASOF
-from instgov_dagster_tests.loop.live_homes import KNOWN, TRADING, LiveHome, open_live
+from instgov_dagster_tests.loop.live_homes import KNOWN, TRADING, LiveHome, believe, open_live
 
 POST, FIND = "POST /v2/orders", "GET /v2/orders:by"
 QUOTES = "GET /v2/stocks/quotes/latest"
@@ -135,6 +135,47 @@ def test_an_order_nobody_knows_of_stops_everything_until_a_person_resumes(live: 
     )
     assert state.name is SystemStateName.RUNNING
     assert live.lead(cycles=2).orders > 0
+    assert checked(live) == AGREED
+
+
+@pytest.mark.roadmap("8.4")
+def test_in_a_calm_market_orders_wait_at_their_own_side_and_in_a_volatile_one_slices_cross(
+    live: LiveHome,
+) -> None:
+    trading, wire = live.world.trading, live.world.wire
+    believe(live.open(), "normal")
+    calm = live.lead(cycles=2)
+    rested = list(trading.orders.values())
+    assert calm.orders == len(rested) > 0
+    for order in rested:
+        bid, ask = trading.prices[order["symbol"]]
+        mid, limit = (bid + ask) / 2, Decimal(order["limit_price"])
+        assert limit < mid if order["side"] == "buy" else limit > mid
+    # Each lives a cycle: it is withdrawn before the next one decides, the last ones at the end.
+    assert {order["status"] for order in rested} == {"canceled"}
+    assert wire.count("DELETE /v2/orders/") == len(rested)
+    believe(live.open(), "volatile")
+    volatile = live.lead(cycles=1)
+    sliced = list(trading.orders.values())[len(rested) :]
+    assert volatile.orders == volatile.fills == len(sliced) > 0
+    whole = {order["symbol"]: Decimal(order["qty"]) for order in rested if order["side"] == "buy"}
+    for order in sliced:
+        _, ask = trading.prices[order["symbol"]]
+        assert Decimal(order["limit_price"]) >= ask
+        assert Decimal(order["qty"]) < whole[order["symbol"]] / 2
+    assert checked(live) == AGREED
+
+
+@pytest.mark.roadmap("8.4")
+def test_in_a_crisis_nothing_is_bought_at_the_broker(live: LiveHome) -> None:
+    believe(live.open(), "volatile")
+    live.lead(cycles=2)
+    trading = live.world.trading
+    bought = len(trading.orders)
+    assert bought > 0
+    believe(live.open(), "crisis")
+    live.lead(cycles=2)
+    assert {o["side"] for o in list(trading.orders.values())[bought:]} <= {"sell"}
     assert checked(live) == AGREED
 
 

@@ -15,12 +15,12 @@ from instgov_dagster.adapters.account import (
 )
 from instgov_dagster.adapters.broker.alpaca_desk import Desk, DeskRefused, DeskSilent
 from instgov_dagster.adapters.broker.booked import BookedAccount, plain
+from instgov_dagster.adapters.markets.live.alpaca.wire import PROVIDER
 from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.adapters.runtime import Clock
-from instgov_dagster.bars.classify import classify_symbol
-from instgov_dagster.bars.providers import route
+from instgov_dagster.bars.providers import provider_verdict
 from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order, to_money
-from instgov_dagster.vocabulary.bars import Market, Purpose
+from instgov_dagster.vocabulary.bars import Purpose
 from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -364,5 +364,5 @@ def _require_fresh(desk: Desk, opening_cash_usd: Decimal) -> None:
 
 def _without_route(symbol: str) -> tuple[ReasonCode, ...]:
     # The last wall: nothing without a live route was ever approved, and nothing of it is sent.
-    way = route(Market.LIVE, classify_symbol(symbol), Purpose.EXECUTION)
-    return () if way.is_open else (way.reason_code,)
+    verdict = provider_verdict(symbol, 0, Purpose.EXECUTION, frozenset({PROVIDER}))
+    return () if verdict.is_selected else (verdict.reason_code,)

@@ -1,7 +1,7 @@
 """In the market live only stocks and crypto reach the client of the broker, whatever is held."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,17 +22,24 @@ from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.proof import mint_approved_order
 from instgov_dagster.governance.state import cause_of, fold_state
 from instgov_dagster.loop.cycle import opening_state
-from instgov_dagster.loop.decision.book import Book, BookChange, apply_changes, fresh_book
+from instgov_dagster.loop.decision.book import (
+    Book,
+    BookChange,
+    Shares,
+    apply_changes,
+    fresh_book,
+)
 from instgov_dagster.loop.decision.snapshot import Snapshot
-from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold, Turn
+from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.live.router import Router
+from instgov_dagster.loop.live.settling.answers import Routed
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.audit import AppendReceipt, Order, OrderSide
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.errors import SystemHalt
-from instgov_dagster.vocabulary.governance import SystemState, SystemStateName
+from instgov_dagster.vocabulary.governance import GovernanceDecision, SystemState, SystemStateName
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.loop.homes import ASOF
@@ -139,36 +146,42 @@ def _views(quotes: Quotes) -> dict[str, MarketView]:
     }  # fmt: skip
 
 
-def _send(turn: Turn, views: Mapping[str, MarketView], folder: Path) -> Desk:
-    # From a decided cycle to the broker's client by the way every order goes.
+def _send(
+    orders: Sequence[Order],
+    decisions: Sequence[GovernanceDecision],
+    shares: Mapping[str, Shares],
+    views: Mapping[str, MarketView],
+    folder: Path,
+) -> tuple[Desk, Routed]:
+    # From decided orders to the broker's client by the way every order goes.
     receipt = AppendReceipt(
         chain="loop",
         segment=1,
         sequence=1,
         offset=0,
         frame_sha256="0" * 64,
-        rows=len(turn.decision.decisions),
-        cycle_id=turn.decision.cycle_id,
+        rows=len(decisions),
+        cycle_id=decisions[0].cycle_id,
     )
     approved = [
         mint_approved_order(
             order,
-            turn.decision.decisions[order.decision_sequence],
+            decisions[order.decision_sequence],
             receipt,
-            cycle_id=turn.decision.cycle_id,
+            cycle_id=order.cycle_id,
             key=KEY,
         )
-        for order in turn.orders
+        for order in orders
     ]
     desk, path = Desk(), folder / "account.sqlite"
     path.unlink(missing_ok=True)
     store = AccountStore.open(path, opening_cash_usd=Decimal(10_000_000))
     broker = AlpacaBroker(store, desk, policy=ProviderPolicy(), clock=VirtualClock(TRADING))
     try:
-        Router(broker, key=KEY).send(approved, views, turn.shares)
+        routed = Router(broker, key=KEY).send(approved, views, shares)
     finally:
         broker.close()
-    return desk
+    return desk, routed
 
 
 @pytest.mark.roadmap("1.4", "0.9")
@@ -181,8 +194,12 @@ def test_currencies_and_commodities_never_reach_the_broker_s_client(
     policy, symbols = platform.policy, snapshot.symbols
     classes = dict(zip(symbols, snapshot.asset_class, strict=True))
     moves = data.draw(st.lists(st.floats(-0.2, 0.2), min_size=len(symbols), max_size=len(symbols)))
+    routed = [symbol for symbol in symbols if classes[symbol] in ROUTED]
+    unrouted = [symbol for symbol in symbols if classes[symbol] not in ROUTED]
+    # Every fifth book or so holds what it cannot hold: then nothing is decided at all.
+    held_from = routed if data.draw(st.integers(0, 4)) else symbols
     held = data.draw(
-        st.dictionaries(st.sampled_from(symbols), st.floats(0.001, 0.05), max_size=len(symbols))
+        st.dictionaries(st.sampled_from(held_from), st.floats(0.001, 0.05), max_size=6)
     )
     quotes = _quotes(snapshot, moves)
     fold = SessionFold(
@@ -210,9 +227,20 @@ def test_currencies_and_commodities_never_reach_the_broker_s_client(
         return
     bought = {o.symbol for o in turn.orders if o.side is OrderSide.BUY}
     assert {classes[symbol] for symbol in bought} <= set(ROUTED)
-    desk = _send(turn, _views(quotes), folder)
-    reached = {classes[order.symbol] for order in desk.orders.values()}
-    assert reached <= set(ROUTED)
-    routed = [o for o in turn.orders if classes[o.symbol] in ROUTED]
-    assert {o.client_order_id for o in routed} == set(desk.orders)  # and all the others do
+    decisions, views = turn.decision.decisions, _views(quotes)
+    desk, _ = _send(turn.orders, decisions, turn.shares, views, folder)
+    assert {order.client_order_id for order in turn.orders} == set(desk.orders)
+    assert {classes[order.symbol] for order in desk.orders.values()} <= set(ROUTED)
+    # Had decide and governance both erred, the broker would still not say it on the wire.
+    wrong = data.draw(st.sampled_from(unrouted))
+    desk, answers = _send(
+        [replace(order, symbol=wrong) for order in turn.orders],
+        [replace(row, symbol=wrong) for row in decisions],
+        turn.shares,
+        views,
+        folder,
+    )
+    assert desk.orders == {}
+    for outcome in answers.outcomes:
+        assert outcome.reason_codes[1:] == (ReasonCode.SIM_ONLY,)
     event(f"orders of {sorted({classes[o.symbol].value for o in turn.orders})}")

@@ -34,13 +34,15 @@ from instgov_dagster.bars.classify import classify_symbol
 from instgov_dagster.bars.providers import reason_for_status
 from instgov_dagster.vocabulary.audit import Order, OrderSide
 from instgov_dagster.vocabulary.bars import AssetClass, BrokerAccount
+from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _T = TypeVar("_T")
 _SIDES = {OrderSide.BUY: AlpacaSide.BUY, OrderSide.SELL: AlpacaSide.SELL}
-# Orders come in bursts: with the long-run rate they stay below Alpaca's 200 a minute.
-_BURST = 20
+# Orders come in bursts: with the long-run rate they stay below Alpaca's 200 a minute, and what a
+# cycle sent at once can be withdrawn before its leader is taken for hung.
+_BURST = 10
 # Alpaca's own numbers in a 403 (docs.alpaca.markets, "Errors").
 _NO_BUYING_POWER, _DAY_TRADES = 40310000, 40310100
 _DOLLAR, _CENT, _FINE = Decimal(1), Decimal("0.01"), Decimal("0.0001")
@@ -83,6 +85,10 @@ class Desk(Protocol):
 
     def standing(self) -> frozenset[str]:
         """Give the client order ids that stand."""
+        ...
+
+    def latest(self) -> Mapping[str, DeskOrder]:
+        """Give the latest orders, standing or over, by client order id."""
         ...
 
     def cancel(self, order_id: UUID) -> None:
@@ -199,9 +205,22 @@ class AlpacaDesk:
         DeskSilent
             Where the broker did not say.
         """
-        asked = GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=500)
+        return frozenset(self._orders(QueryOrderStatus.OPEN))
+
+    def latest(self) -> Mapping[str, DeskOrder]:
+        """Give the latest orders, as many as one answer holds, by client order id.
+
+        Raises
+        ------
+        DeskSilent
+            Where the broker did not say.
+        """
+        return self._orders(QueryOrderStatus.ALL)
+
+    def _orders(self, status: QueryOrderStatus) -> dict[str, DeskOrder]:
+        asked = GetOrdersRequest(status=status, limit=500)
         orders = _read(self._call(lambda: self._client.get_orders(asked)), read_orders)
-        return frozenset(order.client_order_id for order in orders)
+        return {order.client_order_id: order for order in orders}
 
     def cancel(self, order_id: UUID) -> None:
         """Ask to withdraw an order; one that is over already cannot be, which is no error.
@@ -242,6 +261,29 @@ class AlpacaDesk:
             return answer_of(self._wire, call)
         except NoAnswerError as error:
             raise DeskSilent(str(error), status=None) from None
+
+
+def require_fresh(desk: Desk, opening_cash_usd: Decimal) -> None:
+    """Refuse to begin a record on an account that holds anything but the cash it begins with.
+
+    Raises
+    ------
+    InputError
+        Naming both.
+    SystemHalt
+        ``RECONCILIATION_UNRESOLVED`` where the account does not say what it holds.
+    """
+    try:
+        cash, held = desk.cash_usd(), desk.positions()
+    except DeskSilent as silent:
+        raise SystemHalt(
+            ReasonCode.RECONCILIATION_UNRESOLVED, f"the account does not say: {silent.detail}"
+        ) from None
+    if cash != opening_cash_usd or held:
+        raise InputError(
+            f"a book of {opening_cash_usd} USD must begin on an account of nothing but that cash, "
+            f"was {cash} USD and {len(held)} positions: set nav_usd to it, or reset the account"
+        )
 
 
 def desk_symbol(symbol: str, kind: AssetClass) -> str:

@@ -7,8 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from math import isfinite
 from typing import Final, Protocol
+from uuid import UUID
 
-from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order
+from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order, OrderSide
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _NOTHING: Final = Decimal(0)
@@ -111,6 +112,40 @@ class BrokerState:
     outcomes: tuple[OrderOutcome, ...] = ()
     traded: tuple[tuple[str, date, Decimal], ...] = ()
     ledger: tuple[CashEntry, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskOrder:
+    """An order as a broker on the wire tells it; quantities in units, prices in dollars."""
+
+    order_id: UUID
+    client_order_id: str
+    symbol: str
+    side: OrderSide
+    quantity: Decimal
+    is_final: bool
+    status: str
+    filled_quantity: Decimal
+    filled_price: Decimal | None
+    filled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountWord:
+    """What somebody else who keeps the account says of it.
+
+    Attributes
+    ----------
+    day
+        Since the beginning of which (UTC) ``orders`` are told, standing ones of before as well.
+    orders
+        By client order id.
+    """
+
+    day: date
+    cash_usd: Decimal
+    positions: Mapping[str, Decimal]
+    orders: Mapping[str, DeskOrder]
 
 
 class Broker(Protocol):

@@ -152,10 +152,24 @@ def is_market_open(asset_class: AssetClass, instant: datetime) -> bool:
     InputError
         If the instant has no time zone.
     """
+    return open_since(asset_class, instant) is not None
+
+
+def open_since(asset_class: AssetClass, instant: datetime) -> datetime | None:
+    """Give the open of the session a class trades in at an instant; None while it is closed.
+
+    Raises
+    ------
+    InputError
+        If the instant has no time zone.
+    """
     table = session_table(asset_class)
     now = _utc64(instant)
     place = int(np.searchsorted(table.opens, now, side="right")) - 1
-    return place >= 0 and bool(now < table.closes[place])
+    if place < 0 or not now < table.closes[place]:
+        return None
+    opened: datetime = table.opens[place].astype("datetime64[us]").astype(datetime)
+    return opened.replace(tzinfo=UTC)
 
 
 def open_mask(classes: Sequence[AssetClass], instant: datetime) -> NDArray[np.bool_] | None:

@@ -9,6 +9,7 @@ from instgov_dagster.bars.classify import classify_symbol, is_reference_symbol
 from instgov_dagster.vocabulary.bars import (
     NO_VALID_PROVIDER,
     AssetClass,
+    BrokerAccount,
     Market,
     ProviderCapability,
     ProviderVerdict,
@@ -96,6 +97,9 @@ _VARIABLES: Final[MappingProxyType[str, tuple[str, ...]]] = MappingProxyType(
 )
 _YAHOO_PERSONAL_USE: Final = "INSTGOV_YAHOO_PERSONAL_USE"
 _POLYGON_PLAN_DAYS: Final = "POLYGON_MAX_HISTORY_DAYS"
+
+#: The environment's arm for real money; the configuration has the other one.
+LIVE_ARMED: Final = "INSTGOV_LIVE_ARMED"
 
 _REASONS: Final[MappingProxyType[int, ReasonCode]] = MappingProxyType(
     {
@@ -266,6 +270,29 @@ def route(market: Market, asset_class: AssetClass | None, purpose: Purpose) -> R
     if asset_class in CAPABILITIES[providers[0]].asset_classes:
         return Route(destination=providers[0], reason_code=ReasonCode.PROVIDER_SELECTED)
     return Route(destination=NO_VALID_PROVIDER, reason_code=ReasonCode.SIM_ONLY)
+
+
+def execution_account(
+    market: Market, wanted: BrokerAccount, environment: Mapping[str, str]
+) -> BrokerAccount:
+    """Tell which account orders go to: the configured one, in the market `live` alone.
+
+    Real money takes two arms that nobody sets by accident: the configuration's and the
+    environment's. One alone arms nothing.
+
+    Raises
+    ------
+    InputError
+        If the configuration names real money and the environment does not arm it.
+    """
+    if market is not Market.LIVE:
+        return BrokerAccount.EMBEDDED
+    armed = environment.get(LIVE_ARMED, "").strip()
+    if wanted is BrokerAccount.ALPACA_LIVE and armed != "1":
+        raise InputError(
+            f"providers.broker alpaca_live trades real money: {LIVE_ARMED} must be 1, was {armed!r}"
+        )
+    return wanted
 
 
 def history_providers(asset_class: AssetClass) -> tuple[str, ...]:

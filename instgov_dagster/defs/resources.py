@@ -77,16 +77,7 @@ class PlatformResource(dg.ConfigurableResource):
 
     def classes(self) -> "frozenset[AssetClass]":
         """Name the classes of the configured universe, without opening anything."""
-        from instgov_dagster.adapters.config import find_config_dir, load_universe
-        from instgov_dagster.bars.classify import classify_symbol
-
-        named = self.settings().config_dir
-        folder = find_config_dir(named, environment=os.environ, working_dir=Path.cwd())
-        return frozenset(
-            entry.asset_class or classify_symbol(entry.symbol)
-            for entry in load_universe(folder).symbols
-            if not entry.is_reference
-        )
+        return traded_classes(self.settings().config_dir)
 
     def home_dir(self) -> Path:
         """Resolve the folder everything of this installation lives in."""
@@ -145,6 +136,19 @@ class PlatformResource(dg.ConfigurableResource):
         """Let go of the night's lock and its chain when the run ends, however it ends."""
         del context
         self._stack.close()
+
+
+def traded_classes(config_dir: Path | None) -> "frozenset[AssetClass]":
+    """Name the classes that the universe of a folder of rules trades; None for the usual folder."""
+    from instgov_dagster.adapters.config import find_config_dir, load_universe
+    from instgov_dagster.bars.classify import classify_symbol
+
+    folder = find_config_dir(config_dir, environment=os.environ, working_dir=Path.cwd())
+    return frozenset(
+        entry.asset_class or classify_symbol(entry.symbol)
+        for entry in load_universe(folder).symbols
+        if not entry.is_reference
+    )
 
 
 def _variable(name: str, environment: Mapping[str, str] = os.environ) -> str | None:

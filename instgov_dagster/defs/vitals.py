@@ -13,6 +13,7 @@ from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus
 
 from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
+from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -42,6 +43,7 @@ def read_vitals(
     at: datetime,
     is_writable: bool | None,
     waiting: int | None,
+    config_dir: Path | None,
 ) -> "Vitals":
     """Read every vital sign; what cannot be read is told as unseen, which is judged as bad.
 
@@ -51,6 +53,8 @@ def read_vitals(
         Whether the event log's folder took a write just now; None where none was tried.
     waiting
         Undelivered alerts; None where nobody can tell.
+    config_dir
+        The rules' folder, which names the universe; None for the usual one.
     """
     from instgov_dagster.adapters.alerts.gauges import LoopPulse, loop_pulse, store_space
     from instgov_dagster.adapters.store.projector import ProjectionLag, projection_lag
@@ -72,7 +76,7 @@ def read_vitals(
         chain_age_seconds=pulse.chain_age_seconds,
         chain_sequence=pulse.sequence,
         is_session_open=pulse.is_open,
-        session_wanted_seconds=session_wanted(home, instance, state, at),
+        session_wanted_seconds=session_wanted(home, instance, state, at, config_dir),
         daemon_age_seconds=daemon_age(instance, at),
         projector_frames=lag.frames[LEADER],
         projector_lag_seconds=lag.seconds,
@@ -96,12 +100,17 @@ def daemon_age(instance: dg.DagsterInstance, at: datetime) -> float | None:
 
 
 def session_wanted(
-    home: "Home", instance: dg.DagsterInstance, state: SystemState, at: datetime
+    home: "Home",
+    instance: dg.DagsterInstance,
+    state: SystemState,
+    at: datetime,
+    config_dir: Path | None = None,
 ) -> float | None:
     """Give for how long sessions have been asked for, seconds; None where they are not.
 
-    They are where the sensor is on, a night is published and the state lets orders go: since the
-    last of these began to hold, as far as it left a trace (an operator's word does).
+    They are where the sensor is on, a night is published, the state lets orders go and, in the
+    market `live`, some market of the universe trades: since the last of these began to hold, as
+    far as it left a trace (an operator's word does).
     """
     if not state.name.allows_reduction:
         return None
@@ -109,9 +118,28 @@ def session_wanted(
     started = _sensor_started(instance)
     if started is None or not pointer.exists():
         return None
+    opened = _opened(home, config_dir, at)
+    if opened is None:
+        return None
     words = (home.journal_dir / "operator").glob("*")
-    since = [started, *(path.stat().st_mtime for path in (pointer, *words))]
+    since = [started, opened, *(path.stat().st_mtime for path in (pointer, *words))]
     return max(at.timestamp() - max(since), 0.0)
+
+
+def _opened(home: "Home", config_dir: Path | None, at: datetime) -> float | None:
+    # Since when some market trades, 0 where hours do not count; None while all are closed.
+    from instgov_dagster.adapters.store.published import published_meta
+    from instgov_dagster.bars.calendars import open_since
+    from instgov_dagster.defs.resources import traded_classes
+
+    try:
+        told = published_meta(home.published / "night") or {}
+    except (SystemHalt, OSError, ValueError, KeyError):
+        return 0.0  # a session is missed rather than a damaged pointer believed
+    if told.get("market") != Market.LIVE.value:
+        return 0.0
+    opens = [open_since(one, at) for one in traded_classes(config_dir)]
+    return min((one.timestamp() for one in opens if one is not None), default=None)
 
 
 def _sensor_started(instance: dg.DagsterInstance) -> float | None:

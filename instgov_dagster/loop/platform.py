@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
+from instgov_dagster.adapters.account import AccountWord
 from instgov_dagster.adapters.config import (
     config_sha256,
     find_config_dir,
@@ -21,11 +22,11 @@ from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
 from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import is_session, knowledge_instant
-from instgov_dagster.bars.providers import entitled_providers
+from instgov_dagster.bars.providers import entitled_providers, execution_account
 from instgov_dagster.governance.state import cause_of
 from instgov_dagster.loop.state_log import StateLog, observe
 from instgov_dagster.loop.steps.context import NightContext
-from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe
+from instgov_dagster.vocabulary.bars import AssetClass, BrokerAccount, Market, Universe
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster.vocabulary.governance import Chain
@@ -57,7 +58,15 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Platform:
-    """Everything a night or a session stands on; nothing in it changes while it is open."""
+    """Everything a night or a session stands on; nothing in it changes while it is open.
+
+    Attributes
+    ----------
+    account
+        Whose account orders go to.
+    environment
+        The process's variables, keys among them: they are in no text of it.
+    """
 
     settings: Settings
     home: Home
@@ -70,6 +79,8 @@ class Platform:
     code_hash: str
     entitled: frozenset[str]
     clock: Clock = field(default_factory=RealClock)
+    account: BrokerAccount = BrokerAccount.EMBEDDED
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def context(self, asof: date) -> NightContext:
         """Give the fixed surroundings of one night."""
@@ -102,6 +113,22 @@ class Platform:
             segment_bytes=self.policy.loop.journal_segment_mib * 1024 * 1024,
             proven=proven,
             wait_seconds=wait_seconds,
+        )
+
+    def account_word(self, day: date) -> AccountWord | None:
+        """Ask whoever keeps the account what it holds and did since a day began; None at home.
+
+        Raises
+        ------
+        SystemHalt
+            ``RECONCILIATION_UNRESOLVED`` where it does not say.
+        """
+        if not self.account.is_remote:
+            return None
+        from instgov_dagster.adapters.markets.live.alpaca.account import alpaca_word
+
+        return alpaca_word(
+            self.account, self.environment, self.policy.providers, clock=self.clock, day=day
         )
 
     def state_log(self) -> StateLog:
@@ -138,10 +165,12 @@ def _open_live(
     environment: Mapping[str, str],
     clock: Clock,
 ) -> MarketSource:
+    from instgov_dagster.adapters.markets.live.alpaca.account import desk_address
     from instgov_dagster.adapters.markets.live.clients import history_providers
     from instgov_dagster.adapters.markets.live.market import LiveMarket, require_keys
 
     require_keys(universe, policy, environment)
+    desk_address(policy.providers.broker, environment)  # one that may not be is refused here
 
     def tell(done: int, of: int) -> None:
         home.night_progress.write_text(f"{done}/{of} symbols asked for", encoding="utf-8")
@@ -189,10 +218,11 @@ def open_platform(
     policy = load_policy(config_dir)
     configured = load_universe(config_dir)
     time = clock or RealClock()
+    account = execution_account(settings.market, policy.providers.broker, environment)
     source = _open_market(settings, configured, policy, environment, time)
     universe = source.universe(configured)
     home = Home(settings.home.resolve())
-    require_market(home, settings.market, seed=settings.seed)
+    require_market(home, settings.market, seed=settings.seed, account=account)
     if claim is not None:
         claim(home)
     is_new = not home.warehouse.exists() and not _has_worked(home)
@@ -208,8 +238,10 @@ def open_platform(
         code_hash=code_sha256(),
         entitled=entitled_providers(environment, policy.history.window_days),
         clock=time,
+        account=account,
+        environment=environment,
     )
-    bind_market(home, settings.market, seed=settings.seed)
+    bind_market(home, settings.market, seed=settings.seed, account=account)
     _open_warehouse(platform, create=is_new)
     return platform
 

@@ -4,22 +4,13 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
-import pyarrow as pa
-
-from instgov_dagster.adapters.journal import Journal, append_anchor
-from instgov_dagster.adapters.markets.quote_stream import SessionSpan
-from instgov_dagster.adapters.runtime import (
-    FileLock,
-    VirtualClock,
-    replace_durably,
-    require_free_space,
-)
+from instgov_dagster.adapters.journal import Journal
+from instgov_dagster.adapters.runtime import FileLock, replace_durably, require_free_space
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
 from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.capital.auction.engine.hot import HotSolver
@@ -31,7 +22,6 @@ from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.folding.machine import machine_fingerprint
 from instgov_dagster.loop.live.frames import CYCLE_KIND, SESSION_KIND
-from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.leading.candidate import Candidate
 from instgov_dagster.loop.live.leading.fences import Fences
 from instgov_dagster.loop.live.leading.host import ALONE, Host, Plan
@@ -39,16 +29,22 @@ from instgov_dagster.loop.live.leading.memory import PACED
 from instgov_dagster.loop.live.leading.pacing import Beat, Pace
 from instgov_dagster.loop.live.leading.readers import project_to_end, projecting
 from instgov_dagster.loop.live.leading.watches import Background, SnapshotWatch, Standing
-from instgov_dagster.loop.live.opening import PROVED_BY_ENDING, PROVED_BY_OPENING, verify_snapshot
+from instgov_dagster.loop.live.opening import (
+    PROVED_BY_ENDING,
+    PROVED_BY_OPENING,
+    SessionTime,
+    asked_while,
+    verify_snapshot,
+)
 from instgov_dagster.loop.live.report import Minutes, SessionReport, Tally
 from instgov_dagster.loop.live.router import Router
+from instgov_dagster.loop.live.scribe import NO_ROWS, Scribe
 from instgov_dagster.loop.live.settling.handover import HandedOver, hand_over
+from instgov_dagster.loop.live.settling.latch import latch_stop
 from instgov_dagster.loop.live.settling.trading import Trading
 from instgov_dagster.loop.platform import Platform
-from instgov_dagster.loop.state_log import observe
-from instgov_dagster.vocabulary.audit import AppendReceipt
 from instgov_dagster.vocabulary.errors import Fenced, InstgovError, SystemHalt
-from instgov_dagster.vocabulary.governance import Cause, Chain
+from instgov_dagster.vocabulary.governance import Chain
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _MIB = 1024 * 1024
@@ -57,7 +53,6 @@ _CHAIN_WAIT_SECONDS = 2.0
 SUMMARY_FILE = "session.json"
 #: What ends a session that lost its host, beside the signals.
 FENCED = ReasonCode.FENCED.value
-NO_ROWS = pa.table({"note": pa.array([], pa.string())})
 
 
 def run_session(
@@ -128,16 +123,10 @@ class Session:
         self, platform: Platform, plan: Plan, *, stop: StopRequest, host: Host, lease: FileLock
     ) -> None:
         self._platform, self._plan, self._asof = platform, plan, plan.asof
-        self._span = SessionSpan(
-            day=plan.asof,
-            cycles=plan.cycles,
-            period_seconds=platform.policy.loop.period_seconds or 1.0,
-            seed=platform.settings.seed,
-            day_cycles=platform.policy.loop.day_cycles,
-        )
-        self._clock = VirtualClock(self._span.instant(0))
+        self._time = SessionTime(platform, plan.asof, cycles=plan.cycles)
+        self._now = self._time.clock.now()  # of the cycle in hand
         self._candidate = Candidate(
-            platform, plan.asof, self._span, run_id=plan.run_id, period=plan.period_seconds
+            platform, plan.asof, self._time.span, run_id=plan.run_id, period=plan.period_seconds
         )
         self._log, self._memory = self._candidate.log, self._candidate.memory
         self._stop, self._host, self._lease = stop, host, lease
@@ -167,17 +156,19 @@ class Session:
     def open(self) -> None:
         """Verify what the session stands on, recover the book, and say that it began."""
         platform, loop = self._platform, self._platform.policy.loop
+        self._time.require_begun()
         proven = self._candidate.begin_to_lead()
         require_free_space(platform.home.root, needed_bytes=loop.min_free_disk_mib * _MIB)
-        self.journal = self._held.enter_context(
+        self.journal = chain = self._held.enter_context(
             platform.open_chain(
                 Chain.LOOP,
-                clock=self._clock,
+                clock=self._time.clock,
                 proven=proven,
                 wait_seconds=_CHAIN_WAIT_SECONDS if self._host.may_wait else 0.0,
             )
         )
         self._log.require_sound()
+        self._scribe = Scribe(platform=platform, plan=self._plan, log=self._log, chain=chain)
         ready = self._candidate.ready()
         self._snapshot, self._stream = ready.snapshot, ready.stream
         self._watch = SnapshotWatch(
@@ -189,8 +180,8 @@ class Session:
         router = self._held.enter_context(Router.opened(platform, self._memory.told, key=key))
         handed = self._take_over(router)
         trail = self._memory.trail
-        self._span = replace(self._span, first_cycle=trail.cycles)
-        self._clock.sleep_until(self._span.instant(trail.cycles))
+        self._time.go_on_from(trail.cycles)
+        self._held.enter_context(asked_while(self._stream))
         self._fold = self._fold_from(handed.book)
         self._trading = Trading(
             policy=platform.policy,
@@ -199,15 +190,15 @@ class Session:
             router=router,
             fold=self._fold,
             key=key,
-            write=self._append,
-            now=self._clock.now,
+            write=self._scribe.append,
+            now=lambda: self._now,
         )
         self._continues = {
             "first_cycle": trail.cycles,
             "told_hash": trail.told_hash,
             "started_hash": self._fold.facts()[STATE_HASH],
         }
-        self._append(SESSION_KIND, NO_ROWS, self._started())
+        self._scribe.append(SESSION_KIND, NO_ROWS, self._started())
         self._log.listener = None  # a leader remembers by its fold
 
     def _take_over(self, router: Router) -> HandedOver:
@@ -215,7 +206,7 @@ class Session:
             self._platform,
             self._memory,
             router,
-            self._append,
+            self._scribe.append,
             self._snapshot,
             catch_up=self._log.refresh,
             may_cancel=self._log.refresh().allows_cancel,
@@ -223,7 +214,7 @@ class Session:
         self._tally.recovered, self._tally.invariants = handed.recovered, handed.invariants
         self._restored = self._memory.trail.restore(self._snapshot)
         # Everything above held: conditions an earlier session stopped on are over.
-        observe(self._platform.home, self._chain, self._log, (), domain=PROVED_BY_OPENING)
+        self._scribe.prove_over(PROVED_BY_OPENING)
         return handed
 
     def _fold_from(self, book: Book) -> SessionFold:
@@ -247,9 +238,9 @@ class Session:
             "policy_hash": sha256_of(self._platform.policy),
             **self._fold.facts(),
             "snapshot_id": self._snapshot.snapshot_id,
-            "period_seconds": self._span.period_seconds,
-            "cycles": self._span.cycles,
-            "seed": self._span.seed,
+            "period_seconds": self._time.span.period_seconds,
+            "cycles": self._plan.cycles,
+            "seed": self._time.span.seed,
             "market": self._platform.settings.market.value,
             "machine": machine_fingerprint(),
             "replayed": list(self._stream.replayed),
@@ -272,7 +263,7 @@ class Session:
         pace, every = self._pace, platform.policy.operations.observe_every_seconds
         minutes = Minutes(self._tally, self._host.tell, every_seconds=every)
         with Background(watches, platform.clock, is_threaded=pace is not None) as background:
-            for cycle in range(self._span.cycles):
+            for cycle in range(self._plan.cycles):
                 if pace is not None:
                     wait_until(platform.clock, pace.due, self._stop)
                 background.look()
@@ -282,7 +273,7 @@ class Session:
                 begun = time.perf_counter()
                 self._cycle(cycle, is_late=self._beat is not None and self._beat.is_late)
                 self._tally.milliseconds.append(1e3 * (time.perf_counter() - begun))
-                told = f"{cycle + 1}/{self._span.cycles} cycles"
+                told = f"{cycle + 1}/{self._plan.cycles} cycles"
                 platform.home.heartbeat.write_text(told, encoding="utf-8")
                 self._tally.fills = self._trading.n_fills
                 minutes.passed(platform.now(), self._beat)
@@ -291,17 +282,16 @@ class Session:
     def _cycle(self, cycle: int, *, is_late: bool) -> None:
         least = self._platform.policy.loop.min_free_disk_mib * _MIB
         require_free_space(self._platform.home.root, needed_bytes=least)
-        of_day = self._span.first_cycle + cycle
-        self._clock.sleep_until(self._span.instant(of_day))
-        is_open = open_mask(self._snapshot.asset_class, self._clock.now())
-        quotes = self._stream.quotes_at(of_day).within(is_open)
+        quotes = self._stream.quotes_at(self._time.reach(cycle))
+        self._now = self._time.clock.now()  # after the quotes: none of them is seen ahead of it
+        quotes = quotes.within(open_mask(self._snapshot.asset_class, self._now))
         is_stale = self._is_stale()
         system = self._log.refresh()
         self._trading.settle_resting(quotes, system)
         turn = self._fold.cycle(
             CycleInputs(
                 number=cycle,
-                timestamp=self._clock.now(),
+                timestamp=self._now,
                 quotes=quotes,
                 system=system,
                 is_late=is_late,
@@ -309,9 +299,9 @@ class Session:
             )
         )
         paced = {PACED: self._beat.facts(os.getpid())} if self._beat else {}
-        receipt = self._append(CYCLE_KIND, turn.table, {**turn.facts, **paced})
+        receipt = self._scribe.append(CYCLE_KIND, turn.table, {**turn.facts, **paced})
         self._tally.count(turn.decision, n_orders=len(turn.orders))
-        self._observe(turn.decision.found.causes)
+        self._scribe.observe(turn.decision.found.causes)
         if turn.orders:
             self._trading.send(turn, receipt, may_send=lambda: self.fences.may_send(self._beat))
 
@@ -321,13 +311,8 @@ class Session:
         standing = self._watch.standing(now)
         if standing is Standing.EXPIRED:
             age = f"the snapshot was verified {self._watch.age_minutes(now):.0f} minutes ago"
-            self._observe((cause_of(ReasonCode.SNAPSHOT_EXPIRED, age),))
-        return standing is not Standing.FRESH
-
-    def _observe(self, causes: Sequence[Cause]) -> None:
-        if causes:
-            domain = {cause.reason_code for cause in causes}
-            observe(self._platform.home, self._chain, self._log, causes, domain=domain)
+            self._scribe.observe((cause_of(ReasonCode.SNAPSHOT_EXPIRED, age),))
+        return standing is not Standing.FRESH or self._time.is_over(self._now)
 
     def close(self) -> SessionReport:
         """Withdraw what rests, say that the session ended, anchor it and report.
@@ -338,7 +323,7 @@ class Session:
         ended_by = FENCED if self.fences.fault is not None else self._stop.signal_name
         if ended_by != FENCED and self._log.refresh().allows_cancel:
             self._trading.withdraw()
-        observe(platform.home, self._chain, self._log, (), domain=PROVED_BY_ENDING)
+        self._scribe.prove_over(PROVED_BY_ENDING)
         last = self._tally.last
         results = self._fold.results(last) if last else ()
         ended = {
@@ -350,8 +335,8 @@ class Session:
             "results": [asdict(row) for row in results],
             "book": book_to_dict(self._fold.book),
         }
-        self._append(SESSION_KIND, NO_ROWS, ended)
-        append_anchor(platform.home.anchors, self._chain.anchor())
+        self._scribe.append(SESSION_KIND, NO_ROWS, ended)
+        self._scribe.anchor()
         self._tally.fills = self._trading.n_fills
         report = self._tally.report(
             session_id=self._fold.session_id,
@@ -380,18 +365,3 @@ class Session:
         """Stop the system for what was raised; one that never led leaves that to the leader."""
         if self._lease.is_held or self._lease.try_acquire():
             latch_stop(self._platform, self.journal, halt)
-
-    def _append(self, kind: str, table: pa.Table, facts: Mapping[str, Any]) -> AppendReceipt:
-        meta = {
-            "asof": self._asof.isoformat(),
-            "run_id": self._plan.run_id,
-            "config_hash": self._platform.config_hash,
-            "code_hash": self._platform.code_hash,
-            "heads": self._log.head_hashes,
-            **facts,
-        }
-        receipt = self._chain.append(kind, table, meta)
-        every = self._platform.policy.loop.anchor_every_cycles
-        if receipt.sequence % every == 0:
-            append_anchor(self._platform.home.anchors, self._chain.anchor())
-        return receipt

@@ -79,6 +79,19 @@ class Market(StrEnum):
     LIVE = "live"
 
 
+class BrokerAccount(StrEnum):
+    """Which account the orders of the market `live` go to; other markets know the embedded one."""
+
+    EMBEDDED = "embedded"
+    ALPACA_PAPER = "alpaca_paper"
+    ALPACA_LIVE = "alpaca_live"
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether somebody else keeps it, so that it must be asked and compared."""
+        return self is not BrokerAccount.EMBEDDED
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassTable:
     """One number for each asset class."""

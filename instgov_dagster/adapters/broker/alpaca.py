@@ -1,22 +1,32 @@
 """The Alpaca broker: each order at most once, its outcome known or everything stops."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Self
+from uuid import UUID
 
 from instgov_dagster.adapters.account import (
+    DeskOrder,
     MarketView,
     OrderOutcome,
     OrderStatus,
     judge_view,
 )
-from instgov_dagster.adapters.broker.alpaca_desk import Desk, DeskOrder, DeskRefused, DeskSilent
+from instgov_dagster.adapters.broker.alpaca_desk import (
+    Desk,
+    DeskRefused,
+    DeskSilent,
+    require_fresh,
+)
 from instgov_dagster.adapters.broker.booked import BookedAccount, plain
+from instgov_dagster.adapters.markets.live.alpaca.wire import PROVIDER
 from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.adapters.runtime import Clock
+from instgov_dagster.bars.providers import provider_verdict
 from instgov_dagster.vocabulary.audit import ApprovedOrder, Fill, Order, to_money
+from instgov_dagster.vocabulary.bars import Purpose
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -52,6 +62,7 @@ class AlpacaBroker(BookedAccount):
         self._clock = clock
         self._mid: dict[str, Decimal] = {}
         self._crossed: set[str] = set()
+        self._ids: dict[str, UUID] = {}  # the broker's own names of what stands
 
     @classmethod
     def open(
@@ -65,15 +76,21 @@ class AlpacaBroker(BookedAccount):
     ) -> Self:
         """Open the record and hold it against the account.
 
-        What was left standing is settled first, so that both speak of the same instant.
+        What was left standing is settled first, so that both speak of the same instant. A record
+        is begun on an account that holds nothing but the cash it begins with.
 
         Raises
         ------
+        InputError
+            If there is no record yet and the account holds anything else; nothing is written then.
         SystemHalt
             ``RECONCILIATION_UNRESOLVED`` where cash or units differ, or the account holds a
             standing order that is none of ours; ``ORDER_UNKNOWN_OUTCOME`` where it cannot be asked.
         """
-        store = AccountStore.open(path, opening_cash_usd=to_money(opening_cash_usd))
+        opening = to_money(opening_cash_usd)
+        if not path.exists():
+            require_fresh(desk, opening)
+        store = AccountStore.open(path, opening_cash_usd=opening)
         try:
             broker = cls(store, desk, policy=policy, clock=clock)
             broker.recover()
@@ -149,7 +166,7 @@ class AlpacaBroker(BookedAccount):
         if known is not None:
             return known
         booked = plain(order)
-        refused = judge_view(view)
+        refused = (*_without_route(booked.symbol), *judge_view(view))
         if refused:
             return self.settle(booked, OrderStatus.REJECTED, refused)
         self._remember(booked, view)
@@ -179,11 +196,13 @@ class AlpacaBroker(BookedAccount):
         if not standing:
             return ()
         try:
-            there = self._desk.standing()
+            told = self._desk.latest()
         except DeskSilent as silent:
             raise self._unknown("what stands", silent) from None
-        over = [order for order in standing if order.client_order_id not in there]
-        outcomes = [self._follow(order, self._found(order)) for order in over]
+        outcomes = [
+            self._follow(order, told.get(order.client_order_id) or self._found(order))
+            for order in standing
+        ]
         return tuple(outcome for outcome in outcomes if outcome.status.is_final)
 
     def cancel(self, client_order_id: str) -> OrderOutcome:
@@ -201,23 +220,53 @@ class AlpacaBroker(BookedAccount):
             raise ValueError(f"client_order_id must be known, was {client_order_id!r}")
         if outcome.status.is_final:
             return outcome
-        order = outcome.order
-        deadline = self._clock.now() + timedelta(seconds=self._policy.cancel_deadline_seconds)
-        answer = self._found(order)
-        if not answer.is_final:
-            self._ask_to_cancel(answer, client_order_id)
-        while not (answer := self._found(order)).is_final:
-            if self._clock.now() >= deadline:
-                raise SystemHalt(
-                    ReasonCode.ORDER_UNKNOWN_OUTCOME,
-                    f"{client_order_id} was cancelled and is still {answer.status}",
-                )
-            self._pause()
-        return self._follow(order, answer)
+        return self._withdraw([outcome.order])[0]
 
     def cancel_all(self) -> tuple[OrderOutcome, ...]:
-        """Withdraw every standing order; give what became of each, in the orders' order."""
-        return tuple(self.cancel(order.client_order_id) for order in self.open_orders())
+        """Withdraw every standing order; give what became of each, in the orders' order.
+
+        Raises
+        ------
+        SystemHalt
+            ``ORDER_UNKNOWN_OUTCOME`` where one is not over by the deadline.
+        """
+        standing = self.open_orders()
+        return self._withdraw(standing) if standing else ()
+
+    def _withdraw(self, orders: Sequence[Order]) -> tuple[OrderOutcome, ...]:
+        # One request an order, and one for what became of all of them: Alpaca counts requests.
+        deadline = self._clock.now() + timedelta(seconds=self._policy.cancel_deadline_seconds)
+        for order in orders:
+            known = self._ids.get(order.client_order_id)
+            if known is None:
+                known = self._found(order).order_id  # left by an earlier process
+            self._ask_to_cancel(known, order.client_order_id)
+        over: dict[str, OrderOutcome] = {}
+        while left := [order for order in orders if order.client_order_id not in over]:
+            told = self._told()
+            for order in left:
+                answer = told.get(order.client_order_id)
+                if answer is not None and answer.is_final:
+                    over[order.client_order_id] = self._follow(order, answer)
+                elif self._clock.now() >= deadline:
+                    raise self._still(order, answer)
+            if len(over) < len(orders):
+                self._pause()
+        return tuple(over[order.client_order_id] for order in orders)
+
+    def _told(self) -> Mapping[str, DeskOrder]:
+        # Silence is asked again until the deadline.
+        try:
+            return self._desk.latest()
+        except DeskSilent:
+            return {}
+
+    def _still(self, order: Order, answer: DeskOrder | None) -> SystemHalt:
+        state = "not told" if answer is None else answer.status
+        return SystemHalt(
+            ReasonCode.ORDER_UNKNOWN_OUTCOME,
+            f"{order.client_order_id} was cancelled and is still {state}",
+        )
 
     def _remember(self, order: Order, view: MarketView) -> None:
         # What the market was when the order left: its fill is judged against it.
@@ -273,9 +322,9 @@ class AlpacaBroker(BookedAccount):
             raise self._unknown(order.client_order_id, last)
         return None
 
-    def _ask_to_cancel(self, answer: DeskOrder, name: str) -> None:
+    def _ask_to_cancel(self, order_id: UUID, name: str) -> None:
         try:
-            self._desk.cancel(answer.order_id)
+            self._desk.cancel(order_id)
         except DeskSilent as silent:
             if silent.status is not None and silent.status < 500:
                 raise self._unknown(name, silent) from None
@@ -289,6 +338,7 @@ class AlpacaBroker(BookedAccount):
                 f"the broker holds other terms of {order.client_order_id}: {told[1:]}",
             )
         if not answer.is_final:
+            self._ids[order.client_order_id] = answer.order_id
             known = self._standing.get(order.client_order_id)
             if known is not None and known.reason_codes != _ON_ITS_WAY:
                 return known
@@ -297,6 +347,7 @@ class AlpacaBroker(BookedAccount):
 
     def _end(self, order: Order, answer: DeskOrder) -> OrderOutcome:
         fill = self._fill(order, answer)
+        self._ids.pop(order.client_order_id, None)
         self._mid.pop(order.client_order_id, None)
         self._crossed.discard(order.client_order_id)
         if fill is None:
@@ -336,3 +387,9 @@ class AlpacaBroker(BookedAccount):
             ReasonCode.ORDER_UNKNOWN_OUTCOME,
             f"{what}: the broker did not say what became of it ({silent.detail})",
         )
+
+
+def _without_route(symbol: str) -> tuple[ReasonCode, ...]:
+    # The last wall: nothing without a live route was ever approved, and nothing of it is sent.
+    verdict = provider_verdict(symbol, 0, Purpose.EXECUTION, frozenset({PROVIDER}))
+    return () if verdict.is_selected else (verdict.reason_code,)

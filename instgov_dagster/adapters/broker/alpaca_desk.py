@@ -1,10 +1,8 @@
 """Alpaca's trading desk: one verb a request, each answer read strictly, nothing sent twice."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
-from typing import Any, Final, Protocol, TypeVar
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Any, Protocol, Self, TypeVar
 from uuid import UUID
 
 from alpaca.trading.client import TradingClient
@@ -12,27 +10,39 @@ from alpaca.trading.enums import OrderSide as AlpacaSide
 from alpaca.trading.enums import QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import GetOrdersRequest, LimitOrderRequest
 
-from instgov_dagster.adapters.markets.live.alpaca.wire import AlpacaWire, answer_of, mount
+from instgov_dagster.adapters.account import DeskOrder
+from instgov_dagster.adapters.markets.live.alpaca.account import (
+    LIVE_URL,
+    account_keys,
+    desk_address,
+    read_cash,
+    read_order,
+    read_orders,
+    read_positions,
+)
+from instgov_dagster.adapters.markets.live.alpaca.wire import (
+    PROVIDER,
+    AlpacaWire,
+    answer_of,
+    mount,
+)
 from instgov_dagster.adapters.markets.live.asking import NoAnswerError, RawAnswer
 from instgov_dagster.adapters.markets.live.history import read_json
+from instgov_dagster.adapters.markets.live.limits import TokenBucket
+from instgov_dagster.adapters.runtime import Clock
 from instgov_dagster.bars.classify import classify_symbol
 from instgov_dagster.bars.providers import reason_for_status
-from instgov_dagster.vocabulary.audit import Order, OrderSide, to_money
-from instgov_dagster.vocabulary.bars import AssetClass
+from instgov_dagster.vocabulary.audit import Order, OrderSide
+from instgov_dagster.vocabulary.bars import AssetClass, BrokerAccount
+from instgov_dagster.vocabulary.errors import InputError, SystemHalt
+from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _T = TypeVar("_T")
-PAPER_URL: Final = "https://paper-api.alpaca.markets"
-LIVE_URL: Final = "https://api.alpaca.markets"
-_NOTHING = Decimal(0)
 _SIDES = {OrderSide.BUY: AlpacaSide.BUY, OrderSide.SELL: AlpacaSide.SELL}
-_FINAL = frozenset({"filled", "canceled", "expired", "rejected", "done_for_day", "replaced"})
-_STANDING = frozenset(
-    {
-        "new", "accepted", "pending_new", "accepted_for_bidding", "partially_filled", "held",
-        "pending_cancel", "pending_replace", "stopped", "suspended", "calculated",
-    }
-)  # fmt: skip
+# Orders come in bursts: with the long-run rate they stay below Alpaca's 200 a minute, and what a
+# cycle sent at once can be withdrawn before its leader is taken for hung.
+_BURST = 10
 # Alpaca's own numbers in a 403 (docs.alpaca.markets, "Errors").
 _NO_BUYING_POWER, _DAY_TRADES = 40310000, 40310100
 _DOLLAR, _CENT, _FINE = Decimal(1), Decimal("0.01"), Decimal("0.0001")
@@ -62,26 +72,6 @@ class DeskSilent(Exception):  # noqa: N818  # a state of the world, not a mistak
         self.status = status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeskOrder:
-    """An order as the broker tells it; quantities in units, prices in dollars."""
-
-    order_id: UUID
-    client_order_id: str
-    symbol: str
-    side: OrderSide
-    quantity: Decimal
-    status: str
-    filled_quantity: Decimal
-    filled_price: Decimal | None
-    filled_at: datetime | None
-
-    @property
-    def is_final(self) -> bool:
-        """Whether nothing more becomes of it."""
-        return self.status in _FINAL
-
-
 class Desk(Protocol):
     """The verbs of a broker on the wire."""
 
@@ -95,6 +85,10 @@ class Desk(Protocol):
 
     def standing(self) -> frozenset[str]:
         """Give the client order ids that stand."""
+        ...
+
+    def latest(self) -> Mapping[str, DeskOrder]:
+        """Give the latest orders, standing or over, by client order id."""
         ...
 
     def cancel(self, order_id: UUID) -> None:
@@ -119,14 +113,51 @@ class AlpacaDesk:
         `PAPER_URL`, `LIVE_URL` where real money is armed, or a rehearsal on this machine.
     timeout_seconds
         For each request.
+    bucket
+        What a request waits for, so that none is turned away for asking too often; None for none.
     """
 
-    def __init__(self, key_id: str, secret: str, *, base_url: str, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        key_id: str,
+        secret: str,
+        *,
+        base_url: str,
+        timeout_seconds: float,
+        bucket: TokenBucket | None = None,
+    ) -> None:
+        self._bucket = bucket
         self._wire = AlpacaWire(timeout_seconds=timeout_seconds, max_pages=1)
         self._client = TradingClient(
             key_id, secret, paper=base_url != LIVE_URL, raw_data=True, url_override=base_url
         )
         mount(self._client, self._wire)
+
+    @classmethod
+    def of(
+        cls,
+        account: BrokerAccount,
+        environment: Mapping[str, str],
+        policy: ProviderPolicy,
+        *,
+        clock: Clock,
+    ) -> Self:
+        """Make the desk of an account that is keyed in the environment.
+
+        Raises
+        ------
+        InputError
+            If the address set in the environment may not be the account's.
+        """
+        rate = dict(policy.requests_per_minute)[PROVIDER]
+        key_id, secret = account_keys(environment)
+        return cls(
+            key_id,
+            secret,
+            base_url=desk_address(account, environment),
+            timeout_seconds=policy.broker_timeout_seconds,
+            bucket=TokenBucket(rate, burst=_BURST, clock=clock),
+        )
 
     def submit(self, order: Order) -> DeskOrder:
         """Send one limit order, once.
@@ -174,9 +205,22 @@ class AlpacaDesk:
         DeskSilent
             Where the broker did not say.
         """
-        asked = GetOrdersRequest(status=QueryOrderStatus.OPEN, limit=500)
-        orders = _read(self._call(lambda: self._client.get_orders(asked)), _read_orders)
-        return frozenset(order.client_order_id for order in orders)
+        return frozenset(self._orders(QueryOrderStatus.OPEN))
+
+    def latest(self) -> Mapping[str, DeskOrder]:
+        """Give the latest orders, as many as one answer holds, by client order id.
+
+        Raises
+        ------
+        DeskSilent
+            Where the broker did not say.
+        """
+        return self._orders(QueryOrderStatus.ALL)
+
+    def _orders(self, status: QueryOrderStatus) -> dict[str, DeskOrder]:
+        asked = GetOrdersRequest(status=status, limit=500)
+        orders = _read(self._call(lambda: self._client.get_orders(asked)), read_orders)
+        return {order.client_order_id: order for order in orders}
 
     def cancel(self, order_id: UUID) -> None:
         """Ask to withdraw an order; one that is over already cannot be, which is no error.
@@ -198,9 +242,7 @@ class AlpacaDesk:
         DeskSilent
             Where the broker did not say.
         """
-        return _read(
-            self._call(self._client.get_account), lambda told: _decimal(_object(told).get("cash"))
-        )
+        return _read(self._call(self._client.get_account), read_cash)
 
     def positions(self) -> Mapping[str, Decimal]:
         """Give the units held of each symbol, by our own spelling.
@@ -210,25 +252,43 @@ class AlpacaDesk:
         DeskSilent
             Where the broker did not say.
         """
-        return _read(self._call(self._client.get_all_positions), _read_positions)
+        return _read(self._call(self._client.get_all_positions), read_positions)
 
     def _call(self, call: Callable[[], object]) -> RawAnswer:
+        if self._bucket is not None:
+            self._bucket.take()
         try:
             return answer_of(self._wire, call)
         except NoAnswerError as error:
             raise DeskSilent(str(error), status=None) from None
 
 
+def require_fresh(desk: Desk, opening_cash_usd: Decimal) -> None:
+    """Refuse to begin a record on an account that holds anything but the cash it begins with.
+
+    Raises
+    ------
+    InputError
+        Naming both.
+    SystemHalt
+        ``RECONCILIATION_UNRESOLVED`` where the account does not say what it holds.
+    """
+    try:
+        cash, held = desk.cash_usd(), desk.positions()
+    except DeskSilent as silent:
+        raise SystemHalt(
+            ReasonCode.RECONCILIATION_UNRESOLVED, f"the account does not say: {silent.detail}"
+        ) from None
+    if cash != opening_cash_usd or held:
+        raise InputError(
+            f"a book of {opening_cash_usd} USD must begin on an account of nothing but that cash, "
+            f"was {cash} USD and {len(held)} positions: set nav_usd to it, or reset the account"
+        )
+
+
 def desk_symbol(symbol: str, kind: AssetClass) -> str:
     """Spell a symbol as Alpaca's desk does: BRK.B, BTC/USD."""
     return symbol.replace("-", "/" if kind is AssetClass.CRYPTO else ".")
-
-
-def own_symbol(told: str) -> str:
-    """Spell Alpaca's symbol as ours."""
-    if "/" not in told and told.endswith("USD") and len(told) > 5:
-        return f"{told[:-3]}-USD"  # positions in crypto come without the stroke: BTCUSD
-    return told.replace("/", "-").replace(".", "-")
 
 
 def tick_price(price: Decimal, side: OrderSide, kind: AssetClass) -> Decimal:
@@ -271,69 +331,3 @@ def _read(answer: RawAnswer, read: Callable[[Any], _T]) -> _T:
         return read(read_json(answer.body))
     except (ValueError, KeyError) as error:
         raise DeskSilent(f"nonsense: {error}", status=answer.status) from None
-
-
-def _object(told: Any) -> dict[str, Any]:
-    if not isinstance(told, dict):
-        raise ValueError("an object was expected")
-    return told
-
-
-def _decimal(told: Any) -> Decimal:
-    if isinstance(told, bool) or not isinstance(told, str | int | float):
-        raise ValueError(f"a number was expected, was {str(told)[:20]!r}")
-    try:
-        return to_money(str(told))
-    except InvalidOperation as error:
-        raise ValueError(f"a number was expected, was {str(told)[:20]!r}") from error
-
-
-def read_order(told: Any) -> DeskOrder:
-    """Read one order.
-
-    Raises
-    ------
-    ValueError
-        Naming what cannot be read; an unknown status is one: nobody knows what it allows.
-    """
-    row = _object(told)
-    status = str(row.get("status"))
-    if status not in _FINAL | _STANDING:
-        raise ValueError(f"status {status[:30]!r} is not known")
-    filled = _decimal(row.get("filled_qty") or "0")
-    price = row.get("filled_avg_price")
-    if filled < 0 or (filled > 0 and price is None):
-        raise ValueError("a fill must have a price")
-    at = row.get("filled_at")
-    return DeskOrder(
-        order_id=UUID(str(row.get("id"))),
-        client_order_id=str(row["client_order_id"]),
-        symbol=own_symbol(str(row["symbol"])),
-        side=OrderSide(str(row.get("side")).upper()),
-        quantity=_decimal(row.get("qty")),
-        status=status,
-        filled_quantity=filled,
-        filled_price=None if price is None else _decimal(price),
-        filled_at=None if at is None else _instant(str(at)),
-    )
-
-
-def _instant(text: str) -> datetime:
-    found = datetime.fromisoformat(text)
-    if found.tzinfo is None:
-        raise ValueError(f"an instant must name its zone, was {text[:40]!r}")
-    return found.astimezone(UTC)
-
-
-def _read_orders(told: Any) -> tuple[DeskOrder, ...]:
-    if not isinstance(told, list):
-        raise ValueError("a list was expected")
-    return tuple(read_order(row) for row in told)
-
-
-def _read_positions(told: Any) -> dict[str, Decimal]:
-    if not isinstance(told, list):
-        raise ValueError("a list was expected")
-    rows = [_object(row) for row in told]
-    held = {own_symbol(str(row["symbol"])): _decimal(row.get("qty")) for row in rows}
-    return {symbol: quantity for symbol, quantity in sorted(held.items()) if quantity != _NOTHING}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from instgov_dagster.adapters.runtime import Home, replace_durably
-from instgov_dagster.vocabulary.bars import Market
+from instgov_dagster.vocabulary.bars import BrokerAccount, Market
 from instgov_dagster.vocabulary.errors import InputError
 
 
@@ -15,7 +15,9 @@ def binding_path(home: Home) -> Path:
     return home.root / "market.json"
 
 
-def require_market(home: Home, market: Market, *, seed: int) -> None:
+def require_market(
+    home: Home, market: Market, *, seed: int, account: BrokerAccount | None = None
+) -> None:
     """Refuse to open a home for another market, or another simulated world, than its own.
 
     Bars, book and chains of two markets on one home would be one record of neither. The folder
@@ -25,6 +27,8 @@ def require_market(home: Home, market: Market, *, seed: int) -> None:
     ----------
     seed
         Which simulated world; it tells worlds of the simulated market apart and nothing else.
+    account
+        Whose account the live market trades on; None asks for the market alone.
 
     Raises
     ------
@@ -32,23 +36,35 @@ def require_market(home: Home, market: Market, *, seed: int) -> None:
         If the home belongs to another market or its file cannot be read; nothing is written.
     """
     bound = _read(home)
-    wanted = _binding(market, seed)
-    if bound is not None and bound != wanted:
+    wanted = _binding(market, seed, account)
+    if bound is not None and not _agree(bound, wanted):
         raise InputError(
             f"{home.root} belongs to the market {_name(bound)}, was opened for {_name(wanted)}: "
             "give another home with --home"
         )
 
 
-def bind_market(home: Home, market: Market, *, seed: int) -> None:
-    """Write down which market a home belongs to, where nothing says so yet."""
+def bind_market(
+    home: Home, market: Market, *, seed: int, account: BrokerAccount | None = None
+) -> None:
+    """Write down which market, and whose account, a home belongs to, where nothing says so yet."""
     path = binding_path(home)
     if not path.exists():
-        replace_durably(path, (json.dumps(_binding(market, seed), sort_keys=True) + "\n").encode())
+        body = json.dumps(_binding(market, seed, account), sort_keys=True) + "\n"
+        replace_durably(path, body.encode())
 
 
-def _binding(market: Market, seed: int) -> dict[str, Any]:
-    return {"market": market.value} | ({"seed": seed} if market is Market.SIMULATED else {})
+def _binding(market: Market, seed: int, account: BrokerAccount | None) -> dict[str, Any]:
+    if market is Market.SIMULATED:
+        return {"market": market.value, "seed": seed}
+    if market is Market.LIVE and account is not None:
+        return {"market": market.value, "account": account.value}
+    return {"market": market.value}
+
+
+def _agree(bound: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    # Who asks for the market alone is not told no for its account.
+    return {k: v for k, v in bound.items() if k != "account" or k in wanted} == wanted
 
 
 def _read(home: Home) -> Mapping[str, Any] | None:
@@ -66,5 +82,5 @@ def _read(home: Home) -> Mapping[str, Any] | None:
 
 
 def _name(binding: Mapping[str, Any]) -> str:
-    seed = binding.get("seed")
-    return str(binding["market"]) if seed is None else f"{binding['market']} (seed {seed})"
+    more = [f"{name} {binding[name]}" for name in ("seed", "account") if name in binding]
+    return f"{binding['market']} ({', '.join(more)})" if more else str(binding["market"])

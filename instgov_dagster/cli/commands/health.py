@@ -113,6 +113,7 @@ class Watch:
                 at=self.clock.now(),
                 is_writable=self._is_writable,
                 waiting=self._waiting,
+                config_dir=self._config,
             )
             return judge(vitals, self._config)
 

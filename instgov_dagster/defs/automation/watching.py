@@ -42,5 +42,6 @@ def look(context: dg.SensorEvaluationContext, platform: PlatformResource) -> "He
         at=RealClock().now(),
         is_writable=probe_write(home.dagster) if home.dagster.is_dir() else None,
         waiting=waiting_alerts(context.log, home.root),
+        config_dir=platform.settings().config_dir,
     )
     return judge(vitals, platform.settings().config_dir)

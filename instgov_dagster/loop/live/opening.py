@@ -1,14 +1,18 @@
 """What a session stands on when it opens: the published night, proved to be this one."""
 
 from collections.abc import Mapping
-from datetime import date
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from instgov_dagster.adapters.markets.quote_stream import QuoteStream, SessionSpan
+from instgov_dagster.adapters.runtime import Clock, VirtualClock
 from instgov_dagster.adapters.store.published import read_snapshot
+from instgov_dagster.bars.calendars import knowledge_instant
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame
 from instgov_dagster.loop.decision.snapshot import LIVE_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.platform import Platform
@@ -31,7 +35,76 @@ PROVED_BY_OPENING = frozenset(
         ReasonCode.STATE_NOT_CONTINUED,
     }
 )
+#: By the real clock: a night follows each day, and one may be missing.
+_KNOWN_FOR = timedelta(days=2)
 PROVED_BY_ENDING = frozenset({ReasonCode.RISK_NOT_FINITE, ReasonCode.SNAPSHOT_EXPIRED})
+
+
+class SessionTime:
+    """The time a session lives in: a virtual day from its open on, or the day as it is.
+
+    Parameters
+    ----------
+    asof, cycles
+        The day, and how many of its cycles the session leads.
+
+    Attributes
+    ----------
+    clock
+        What cycles are stamped with: the machine's in the market `live`, else a virtual one.
+    """
+
+    def __init__(self, platform: Platform, asof: date, *, cycles: int) -> None:
+        loop = platform.policy.loop
+        self.span = SessionSpan(
+            day=asof,
+            cycles=cycles,
+            period_seconds=loop.period_seconds or 1.0,
+            seed=platform.settings.seed,
+            day_cycles=loop.day_cycles,
+        )
+        self._begins = knowledge_instant(asof, platform.policy.history)
+        self._is_real = platform.settings.market is Market.LIVE
+        virtual = VirtualClock(self.span.instant(0))
+        self.clock: Clock = platform.clock if self._is_real else virtual
+
+    def require_begun(self) -> None:
+        """Refuse a day that has not begun by the real clock.
+
+        Raises
+        ------
+        InputError
+            Naming the instant it begins at, and the clock's.
+        """
+        now = self.clock.now()
+        if self._is_real and now < self._begins:
+            raise InputError(f"asof must have begun, at {self._begins}, was asked for at {now}")
+
+    def go_on_from(self, cycles: int) -> None:
+        """Go on where the day's earlier sessions ended, after so many cycles."""
+        self.span = replace(self.span, first_cycle=cycles)
+        self.reach(0)
+
+    def reach(self, cycle: int) -> int:
+        """Be at a cycle of the session, and give its number in the day.
+
+        The real clock is there by itself: its cycles are numbered by the seconds of the day.
+        """
+        if self._is_real:
+            since = self.clock.now() - self._begins
+            return int(since.total_seconds() // self.span.period_seconds)
+        number = self.span.first_cycle + cycle
+        self.clock.sleep_until(self.span.instant(number))
+        return number
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether the day and the one after it are over: the night's knowledge is too old."""
+        return self._is_real and now - self._begins > _KNOWN_FOR
+
+
+def asked_while(stream: QuoteStream) -> AbstractContextManager[object]:
+    """Have a stream ask while a session leads, where somebody is asked; others are there whole."""
+    return stream if isinstance(stream, AbstractContextManager) else nullcontext()
 
 
 def open_snapshot(platform: Platform, asof: date) -> Snapshot:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Self
 
 from instgov_dagster.adapters.account import Broker, CashEntry, MarketView, OrderOutcome
@@ -45,7 +46,7 @@ class Router:
     @classmethod
     @contextmanager
     def opened(cls, platform: Platform, told: Told, *, key: bytes) -> Iterator[Self]:
-        """Hold the home's paper account; a new one begins with what the journal's book began with.
+        """Hold the home's account; a new one begins with what the journal's book began with.
 
         Parameters
         ----------
@@ -55,7 +56,7 @@ class Router:
         cash = told.opening_cash_usd
         if cash is None:
             cash = fresh_book(platform.policy.nav_usd).cash_usd
-        broker = PaperBroker.open(platform.home.paper_account, opening_cash_usd=cash)
+        broker = _open_broker(platform, cash)
         try:
             yield cls(broker, key=key, told=told.last_entry)
         finally:
@@ -164,3 +165,18 @@ class Router:
             shares=shares,
             ledger=ledger_rows(entries),
         )
+
+
+def _open_broker(platform: Platform, opening_cash_usd: Decimal) -> Broker:
+    # Whose account it is was settled when the platform was opened, by configuration and arms.
+    path = platform.home.paper_account
+    if not platform.account.is_remote:
+        return PaperBroker.open(path, opening_cash_usd=opening_cash_usd)
+    from instgov_dagster.adapters.broker.alpaca import AlpacaBroker  # alpaca-py is heavy
+    from instgov_dagster.adapters.broker.alpaca_desk import AlpacaDesk
+
+    policy, clock = platform.policy.providers, platform.clock
+    desk = AlpacaDesk.of(platform.account, platform.environment, policy, clock=clock)
+    return AlpacaBroker.open(
+        path, desk, opening_cash_usd=opening_cash_usd, policy=policy, clock=clock
+    )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from instgov_dagster.vocabulary.bars import ClassTable
+from instgov_dagster.vocabulary.bars import BrokerAccount, ClassTable
 from instgov_dagster.vocabulary.checks import check_bounds, number
 
 
@@ -109,8 +109,11 @@ class ProviderPolicy:
     ``max_pages`` bounds an answer that comes in pages; ``questions_at_once`` is how many symbols
     are asked for at a time, whatever the rates. An order whose outcome is unknown is looked up
     ``lookup_tries`` times; a cancelled one must be over by the ``cancel_deadline_seconds``.
+    ``broker`` is the account that orders of the market `live` go to; real money must be armed in
+    the environment too.
     """
 
+    broker: BrokerAccount = BrokerAccount.ALPACA_PAPER
     batch_tries: int = number(3, ge=1, le=10)
     live_tries: int = number(1, ge=1, le=1)
     backoff_first_seconds: float = number(1.0, ge=0)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from instgov_dagster.adapters.account import OrderOutcome, OrderStatus
 from instgov_dagster.adapters.broker.alpaca import AlpacaBroker
-from instgov_dagster.adapters.broker.alpaca_desk import AlpacaDesk, own_symbol, tick_price
+from instgov_dagster.adapters.broker.alpaca_desk import AlpacaDesk, tick_price
 from instgov_dagster.adapters.broker.booked import plain
+from instgov_dagster.adapters.markets.live.alpaca.account import own_symbol
 from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.vocabulary.audit import OrderSide
 from instgov_dagster.vocabulary.bars import AssetClass
-from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.broker.test_paper import AT, order, view
@@ -290,7 +291,7 @@ def test_after_a_crash_an_order_that_never_got_there_is_not_sent_again(account: 
 def _foreign(trading: Trading) -> None:
     trading.orders["1"] = {
         "id": "0" * 32, "client_order_id": "by-hand", "symbol": "SPY", "side": "buy", "qty": "1",
-        "status": "new",
+        "status": "new", "submitted_at": AT.isoformat(),
     }  # fmt: skip
 
 
@@ -306,13 +307,34 @@ def _units(trading: Trading) -> None:
 def test_an_account_that_differs_does_not_open(
     account: Account, act: Callable[[Trading], None]
 ) -> None:
+    account.open().close()
     act(account.trading)
     stopped = _stopped(account.open)
     assert stopped.reason_code is ReasonCode.RECONCILIATION_UNRESOLVED
 
 
+@pytest.mark.parametrize("act", [_cash, _units])
+def test_a_record_begins_on_an_account_of_its_cash_and_nothing_else(
+    account: Account, act: Callable[[Trading], None]
+) -> None:
+    act(account.trading)
+    with pytest.raises(InputError, match="nothing but that cash"):
+        account.open()
+    assert not account.path.exists()
+
+
+@pytest.mark.roadmap("1.4")
+@pytest.mark.parametrize("symbol", ["EURUSD=X", "GC=F", "^VIX"])
+def test_what_has_no_live_route_is_rejected_before_the_wire(account: Account, symbol: str) -> None:
+    broker = account.open()
+    outcome = broker.submit(order(symbol=symbol), view())
+    assert outcome.status is OrderStatus.REJECTED
+    assert account.wire.count(POST) == 0
+
+
 @pytest.mark.parametrize("path", ["account", "positions", "orders"])
 def test_an_account_that_cannot_be_asked_does_not_open(account: Account, path: str) -> None:
+    account.open().close()
     account.wire.fail(f"GET /v2/{path}", status=503)
     assert _stopped(account.open).reason_code is ReasonCode.ORDER_UNKNOWN_OUTCOME
 

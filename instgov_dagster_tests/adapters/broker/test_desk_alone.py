@@ -28,7 +28,8 @@ def test_only_the_desk_imports_what_can_trade() -> None:
 
 
 def test_the_desk_never_repeats_a_request_and_never_waits_for_ever() -> None:
-    from instgov_dagster.adapters.broker.alpaca_desk import PAPER_URL, AlpacaDesk
+    from instgov_dagster.adapters.broker.alpaca_desk import AlpacaDesk
+    from instgov_dagster.adapters.markets.live.alpaca.account import PAPER_URL
 
     word = "a-key"
     desk = AlpacaDesk(word, word, base_url=PAPER_URL, timeout_seconds=2.0)

@@ -1,6 +1,7 @@
 """A fake trading account of Alpaca: it takes orders, fills what crosses, and remembers."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from instgov_dagster_tests.adapters.wire.server import as_json
 
 AT = datetime(2024, 12, 6, 14, 30, tzinfo=UTC)
+_LONG_AGO = "1970-01-01T00:00:00+00:00"
 _OPEN = {"new", "accepted", "partially_filled", "pending_cancel"}
 
 
@@ -37,9 +39,12 @@ class Trading:
         Client order ids whose cancellation comes too late.
     never_over
         Client order ids whose cancellation stays pending.
+    now
+        When what happens, happens.
     """
 
     cash: Decimal = Decimal(100_000)
+    now: Callable[[], datetime] = lambda: AT  # a field's default
     prices: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     liquidity: dict[str, Decimal] = field(default_factory=dict)
     fills_on_cancel: set[str] = field(default_factory=set)
@@ -77,6 +82,7 @@ class Trading:
             "limit_price": str(asked["limit_price"]),
             "time_in_force": asked["time_in_force"],
             "status": "accepted",
+            "submitted_at": self.now().isoformat(),
             "filled_qty": "0",
             "filled_avg_price": None,
             "filled_at": None,
@@ -97,13 +103,22 @@ class Trading:
         self.positions[symbol] = self.positions.get(symbol, Decimal(0)) + sign * quantity
         self.cash -= sign * quantity * price
         order["filled_qty"], order["filled_avg_price"] = str(quantity), str(price)
-        order["filled_at"] = AT.isoformat()
+        order["filled_at"] = self.now().isoformat()
         order["status"] = "filled" if quantity == wanted else "partially_filled"
 
     async def _list(self, request: Request) -> Response:
         wants_open = request.query_params.get("status", "open") == "open"
-        found = [o for o in self.orders.values() if not wants_open or o["status"] in _OPEN]
-        return as_json(found)
+        after = datetime.fromisoformat(request.query_params.get("after", _LONG_AGO))
+        found = [
+            order
+            for order in self.orders.values()
+            if (not wants_open or order["status"] in _OPEN)
+            and datetime.fromisoformat(order["submitted_at"]) > after
+        ]
+        found.sort(key=lambda order: str(order["submitted_at"]))
+        if request.query_params.get("direction", "desc") == "desc":
+            found.reverse()
+        return as_json(found[: int(request.query_params.get("limit", 50))])
 
     async def _find(self, request: Request) -> Response:
         name = request.query_params["client_order_id"]

@@ -23,9 +23,9 @@ from instgov_dagster.defs.automation.sensors import (
     run_failure_alerts,
 )
 from instgov_dagster.defs.resources import PlatformResource
-from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.leading.register import Entry, Role
 from instgov_dagster.loop.live.operator import act
+from instgov_dagster.loop.live.settling.latch import latch_stop
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.defs.conftest import DAY, Installation

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.remote_origin import (
@@ -20,6 +21,7 @@ from dagster._core.scheduler.instigation import (
 from dagster._daemon.types import DaemonHeartbeat
 
 from instgov_dagster.adapters.runtime import Home, RealClock
+from instgov_dagster.adapters.store.published import publish
 from instgov_dagster.cli.instance import open_instance
 from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.vitals import LOOP_SENSOR, NEEDED_DAEMONS, daemon_age, session_wanted
@@ -172,3 +174,32 @@ def test_a_session_is_missed_from_when_it_was_first_wanted(fresh: Installation) 
         assert session_wanted(home, instance, state, now) == pytest.approx(400.0)
         assert session_wanted(home, instance, unknown_state("a drill"), now) is None
         assert tick(instance, fresh) == "SESSION_MISSING"
+
+
+@pytest.mark.parametrize(
+    ("symbols", "instant", "wanted"),
+    [
+        ("SPY", "2025-03-12T15:00", 5400.0),  # New York opened at 13:30 UTC
+        ("SPY", "2025-03-12T13:29", None),
+        ("SPY", "2025-03-12T20:00", None),
+        ("SPY", "2025-03-15T15:00", None),  # a Saturday
+        ("SPY EURUSD=X", "2025-03-12T03:00", 10_800.0),  # FX: since midnight
+        ("SPY BTC-USD", "2025-03-15T15:00", 54_000.0),  # crypto: always
+    ],
+)
+def test_in_the_market_live_no_session_is_missed_while_every_market_is_closed(
+    fresh: Installation, symbols: str, instant: str, wanted: float | None
+) -> None:
+    home, at = Home(fresh.home), datetime.fromisoformat(instant).replace(tzinfo=UTC)
+    state = fresh.platform().state_log().refresh()
+    rows = "".join(f'  - {{symbol: "{one}", sector: UNKNOWN}}\n' for one in symbols.split())
+    rules = fresh.folder / "config"
+    (rules / "universe.yaml").write_text(f"symbols:\n{rows}")
+    table = {"symbols": pl.DataFrame({"symbol": ["SPY"]})}
+    publish(home.published / "night", table, meta={"market": "live"}, keep=2)
+    pointer = home.published / "night" / "CURRENT.json"
+    os.utime(pointer, times=((at - timedelta(days=1)).timestamp(),) * 2)
+    with open_instance(fresh.home) as instance:
+        turn_on(instance, at - timedelta(days=2))
+        found = session_wanted(home, instance, state, at, rules)
+    assert found == (None if wanted is None else pytest.approx(wanted))

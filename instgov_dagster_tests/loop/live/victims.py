@@ -10,19 +10,24 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import cvxpy as cp
 
+from instgov_dagster.adapters.broker.alpaca_desk import AlpacaDesk
 from instgov_dagster.adapters.journal import Journal, chain
 from instgov_dagster.adapters.paper import store
 from instgov_dagster.adapters.paper.store import AccountStore
 from instgov_dagster.loop.folding.fold import SessionFold
 from instgov_dagster.loop.live.router import Router
-from instgov_dagster.loop.platform import open_platform
+from instgov_dagster.loop.platform import Platform, open_platform
 from instgov_dagster.loop.session import run_session
+from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InstgovError
+from instgov_dagster_tests.adapters.wire.world import ShiftedClock
 from instgov_dagster_tests.loop.homes import ASOF, settings_of
 
 __all__ = ["KILLS", "serve"]
@@ -106,6 +111,14 @@ def _before_receipt(count: Countdown) -> None:
     _around(Journal, "append", before=None, after=count.reach)
 
 
+def _before_wire(count: Countdown) -> None:
+    _around(AlpacaDesk, "submit", before=count.reach, after=None)
+
+
+def _after_wire(count: Countdown) -> None:
+    _around(AlpacaDesk, "submit", before=None, after=count.reach)
+
+
 def _in_frame(count: Countdown) -> None:
     chain.os = _TornDisk(count)  # type: ignore[attr-defined]  # the module's own name for it
 
@@ -136,6 +149,8 @@ KILLS: dict[str, Callable[[Countdown], None]] = {
     "answer_before_outcome": _before_outcome,
 }
 _OTHERS: dict[str, Callable[[Countdown], None]] = {
+    "record_before_wire": _before_wire,
+    "wire_before_answer": _after_wire,
     "disk_full": _disk_full,
     "asked_twice": _asked_twice,
 }
@@ -160,11 +175,20 @@ def _limit_files(task: dict[str, Any]) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
+def _open(task: dict[str, Any]) -> Platform:
+    settings, environment = settings_of(Path(task["home"])), task.get("environment")
+    if environment is None:
+        return open_platform(settings, {})
+    # The market live: its keys and addresses, and a clock that stands where its services' does.
+    clock = ShiftedClock(timedelta(seconds=task["shift_seconds"]))
+    return open_platform(replace(settings, market=Market.LIVE), environment, clock=clock)
+
+
 def _lead(task: dict[str, Any]) -> None:
     if task.get("point"):
         (KILLS | _OTHERS)[task["point"]](Countdown(task["times"]))
     _witness_receipts()
-    platform = open_platform(settings_of(Path(task["home"])), {})
+    platform = _open(task)
     _limit_files(task)
     try:
         report = run_session(

@@ -1,7 +1,7 @@
 """The clients of the entitled providers, made from the environment; their keys go nowhere else."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 #: Another address for a provider, for a proxy or a rehearsal: https, or this machine.
 ADDRESS_VARIABLES: Final = {
     "alpaca": "INSTGOV_ALPACA_DATA_URL",
+    "alpaca_trading": "INSTGOV_ALPACA_TRADING_URL",
     "binance": "INSTGOV_BINANCE_URL",
     "fred": "INSTGOV_FRED_URL",
     "polygon": "INSTGOV_POLYGON_URL",
@@ -53,7 +54,7 @@ def provider_addresses(environment: Mapping[str, str]) -> dict[str, str]:
 class Scrubber:
     """Takes the keys out of whatever is kept, should a provider ever send one back."""
 
-    secrets: tuple[bytes, ...]
+    secrets: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Scrubber":

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, NoReturn, Protocol
@@ -17,6 +17,8 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 CLIENT_COLUMNS = (
     "date", "open", "high", "low", "close", "adj_close", "volume", "dividend", "split",
 )  # fmt: skip
+#: A client's rows, each with its date.
+Rows = list[dict[str, object]]
 _SCHEMA = {"date": pl.Date} | dict.fromkeys(CLIENT_COLUMNS[1:], pl.Float64)
 
 
@@ -152,7 +154,41 @@ def bars_frame(rows: Sequence[Mapping[str, object]]) -> pl.DataFrame:
     return frame.with_columns(pl.col("dividend", "split").fill_null(0.0))
 
 
-def within(rows: list[dict[str, object]], wanted: Wanted) -> tuple[list[dict[str, object]], int]:
+def one_line(body: bytes) -> bytes:
+    """Put a JSON text on one line; white space outside its strings means nothing."""
+    return body.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+def parsed_bars(
+    provider: str, wanted: Wanted, read: Callable[[], tuple[Rows, int]], *, unit: str = "rows"
+) -> ParsedBars:
+    """Read the rows of an answer, keep those of the days asked for, say what was left out.
+
+    Parameters
+    ----------
+    read
+        Gives the rows and how many had no value; raises ``ValueError`` for what cannot be read.
+    unit
+        What the provider calls a row.
+
+    Raises
+    ------
+    DataRejected
+        ``PROVIDER_MALFORMED`` for what cannot be read, and for no row of those days.
+    """
+    try:
+        rows, n_empty = read()
+    except ValueError as error:
+        raise malformed(provider, wanted.symbol, str(error)) from None
+    kept, n_outside = within(rows, wanted)
+    if not kept:
+        raise malformed(provider, wanted.symbol, f"no {unit} in the days asked for")
+    counted = ((n_empty, "without a value"), (n_outside, "outside the days asked for"))
+    notices = tuple(f"{wanted.symbol}: {n} {unit} {what}" for n, what in counted if n)
+    return ParsedBars(frame=bars_frame(kept), notices=notices)
+
+
+def within(rows: Rows, wanted: Wanted) -> tuple[Rows, int]:
     """Keep the rows of ``[start, end)``; give them and how many were outside."""
     kept = [row for row in rows if wanted.start <= row["date"] < wanted.end]  # type: ignore[operator]  # a date by construction
     return kept, len(rows) - len(kept)

@@ -1,7 +1,7 @@
 """The market `live`: providers for its bars, Alpaca for its quotes, and no other market's help."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final, Self
 
@@ -52,7 +52,7 @@ class LiveMarket:
 
     configured: Universe
     policy: Policy
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     clock: Clock
     providers: Mapping[str, HistoryProvider]
     progress: Callable[[int, int], None]

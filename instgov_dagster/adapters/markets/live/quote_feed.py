@@ -132,8 +132,7 @@ class QuoteFeed:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ending.set()
-        self._thread.join()
+        self._ending.set()  # a question under way is answered to nobody: the next leader waits
 
     def _go_on(self) -> None:
         # A round that fails in a way nobody foresaw ends the thread: the quotes grow old, and old

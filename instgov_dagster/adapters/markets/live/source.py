@@ -1,7 +1,7 @@
 """The bars of the market `live`: its own providers, its own refusals, no fall-back."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 import polars as pl
@@ -38,7 +38,7 @@ class LiveBars:
     universe_asked: Universe
     policy: Policy
     providers: Mapping[str, HistoryProvider]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
     progress: Callable[[int, int], None]
     keep: Keeper
 

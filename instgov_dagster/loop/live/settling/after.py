@@ -10,10 +10,10 @@ from instgov_dagster.adapters.paper.store import read_account
 from instgov_dagster.adapters.runtime import FileLock
 from instgov_dagster.loop.decision.book import Book, apply_changes, fresh_book
 from instgov_dagster.loop.live.frames import fills_tables
-from instgov_dagster.loop.live.latch import latch_stop
 from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.live.settling.answers import changes_of, entries_of, ledger_rows
 from instgov_dagster.loop.live.settling.invariants import Invariant, reconcile, require_agreement
+from instgov_dagster.loop.live.settling.latch import latch_stop
 from instgov_dagster.loop.live.settling.leftovers import settle
 from instgov_dagster.loop.live.settling.told import Told, fold_account
 from instgov_dagster.loop.platform import Platform
@@ -46,7 +46,9 @@ class Reconciliation:
 
 
 def reconcile_home(platform: Platform, asof: date) -> Reconciliation:
-    """Compare the paper account with the journal, and stop the system where they differ.
+    """Compare the account with the journal, and stop the system where they differ.
+
+    An account that somebody else keeps is asked itself, beside our record of it.
 
     Raises
     ------
@@ -75,9 +77,10 @@ def _compare(platform: Platform, asof: date) -> tuple[tuple[Invariant, ...], int
     unsettled = len(told.leftovers)
     book = last_book(platform) or fresh_book(platform.policy.nav_usd)
     account = read_account(platform.home.paper_account)
-    if account is not None:
-        book = _foresee(told, book, account)
-    return reconcile(told, book, account), unsettled
+    if account is None:
+        return reconcile(told, book, None), unsettled
+    word = platform.account_word(asof)
+    return reconcile(told, _foresee(told, book, account), account, word), unsettled
 
 
 def _foresee(told: Told, book: Book, account: BrokerState) -> Book:

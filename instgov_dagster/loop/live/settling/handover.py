@@ -92,7 +92,8 @@ def hand_over(
         raise unplanned_halt(adopted.outcomes)
     catch_up()
     book = fold.book if fold else book
-    found = reconcile(told, book, read_account(platform.home.paper_account))
+    word = platform.account_word(told.asof)
+    found = reconcile(told, book, read_account(platform.home.paper_account), word)
     require_agreement(found)
     return HandedOver(book=book, recovered=len(recovered.outcomes), invariants=found)
 

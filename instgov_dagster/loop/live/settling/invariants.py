@@ -1,13 +1,14 @@
 """The four invariants between broker and journal: orders, fills, positions, cash; to the digit."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
-from instgov_dagster.adapters.account import BrokerState, OrderStatus
+from instgov_dagster.adapters.account import AccountWord, BrokerState, OrderStatus
 from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.live.settling.told import Told, fill_terms, order_terms
+from instgov_dagster.loop.live.settling.word import told_differently
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -56,7 +57,9 @@ class Invariant:
         }
 
 
-def reconcile(told: Told, book: Book, state: BrokerState | None) -> tuple[Invariant, ...]:
+def reconcile(
+    told: Told, book: Book, state: BrokerState | None, word: AccountWord | None = None
+) -> tuple[Invariant, ...]:
     """Hold the journal and its book against the broker's own record, to the last digit.
 
     Parameters
@@ -68,12 +71,27 @@ def reconcile(told: Told, book: Book, state: BrokerState | None) -> tuple[Invari
     state
         What stands in the paper account; None where there is none, which agrees with a journal
         that has nothing to tell.
+    word
+        What whoever keeps the account says of it; None where we keep it ourselves.
     """
-    return (
-        _orders(told, state),
-        _fills(told, state),
-        _positions(told, book, state),
-        _cash(told, book, state),
+    otherwise = {} if state is None else told_differently(state, word)
+    return tuple(
+        _with(row, otherwise.get(row.name, []))
+        for row in (
+            _orders(told, state),
+            _fills(told, state),
+            _positions(told, book, state),
+            _cash(told, book, state),
+        )
+    )
+
+
+def _with(row: Invariant, otherwise: list[str]) -> Invariant:
+    return replace(
+        row,
+        passed=row.passed and not otherwise,
+        n_different=row.n_different + len(otherwise),
+        different=(*row.different, *otherwise)[:LISTED],
     )
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from instgov_dagster.adapters.markets.live.alpaca.bars import AlpacaHistory
 from instgov_dagster.adapters.markets.live.asking import Asker, ProviderRefused
+from instgov_dagster.adapters.markets.live.clients import Scrubber
+from instgov_dagster.adapters.markets.live.gather import Gatherer, Window
 from instgov_dagster.adapters.markets.live.history import HistoryProvider, Wanted
 from instgov_dagster.adapters.markets.live.plain import plain_getter
 from instgov_dagster.adapters.markets.live.providers.binance import BinanceHistory
@@ -17,9 +19,9 @@ from instgov_dagster.adapters.markets.live.providers.fred import FredHistory
 from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
 from instgov_dagster.adapters.markets.live.providers.yahoo import YahooHistory
 from instgov_dagster.adapters.runtime import VirtualClock
-from instgov_dagster.vocabulary.bars import AssetClass, Purpose
+from instgov_dagster.vocabulary.bars import AssetClass, Purpose, UniverseSymbol
 from instgov_dagster.vocabulary.errors import DataRejected
-from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
+from instgov_dagster.vocabulary.policy.bars import HistoryPolicy, ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.wire.bars import (
     alpaca_bar_routes,
@@ -289,3 +291,49 @@ def test_no_error_says_a_key(bench: Bench) -> None:
         bench.wire.fail(bench.case.request, status=status, body=KEYS[1].encode())
         told = repr(bench.outcome())
         assert not any(key in told for key in KEYS)
+
+
+HOW = {
+    **{f"{status}": {"status": status, "body": b"no"} for status in (*ONCE, *AGAIN)},
+    "403 with a number": {"status": 403, "body": b'{"code":40310000,"message":"no"}'},
+    "403 without": {"status": 403, "body": b'{"message":"forbidden."}'},
+    "200 empty": {"status": 200, "body": b""},
+    "200 malformed": {"status": 200, "body": b"<html>"},
+    "200 NaN": {"status": 200, "body": b'{"results":[{"c":NaN}]}'},
+    "timeout": {"hangs": True},
+    "cut body": {"cuts": True},
+}
+
+
+@pytest.mark.roadmap("0.2", "2.2")
+@pytest.mark.parametrize("how", HOW)
+def test_what_was_refused_stores_no_row_and_says_why(bench: Bench, how: str) -> None:
+    bench.wire.fail(bench.case.request, **HOW[how])
+    if bench.case.name == "alpaca":  # no route of history leads there: it is asked by itself
+        assert bench.case.wanted.symbol in bench.outcome().detail
+        return
+    wanted, kept = bench.case.wanted, list[str]()
+    gatherer = Gatherer(
+        providers={bench.case.name: bench.client},
+        entitled=frozenset({bench.case.name}),
+        history=HistoryPolicy(),
+        scrubber=Scrubber(secrets=(KEYS[1].encode(),)),
+        at_once=1,
+    )
+    entry = UniverseSymbol(symbol=wanted.symbol, is_reference=wanted.asset_class is None)
+    window = Window(start=START, end=wanted.end, history_days=5, purpose=_BATCH)
+    (found,) = gatherer.gather(
+        [entry],
+        window,
+        keep=lambda provider, symbol, _: kept.append(f"{provider} {symbol}") or "kept",  # type: ignore[func-returns-value]  # on purpose
+        progress=lambda _: None,
+    )
+    answer = found.answer
+    assert (answer.provider, answer.rows, found.frame.height) == (bench.case.name, 0, 0)
+    status = HOW[how].get("status")
+    reason = {**ONCE, **AGAIN}.get(status, ReasonCode.PROVIDER_MALFORMED)  # type: ignore[call-overload]  # None is none of them
+    assert answer.reason_code is (ReasonCode.PROVIDER_TIMEOUT if status is None else reason)
+    assert answer.requests == bench.requests == (3 if status in (None, *AGAIN) else 1)
+    assert wanted.symbol in answer.detail
+    # What came whole is kept before it is read; a refusal leaves nothing to keep.
+    assert len(kept) == (status == 200)

@@ -12,34 +12,18 @@ import pytest
 
 from instgov_dagster.adapters.config import load_universe
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
-from instgov_dagster.adapters.runtime import VirtualClock
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import DataRejected, InputError, SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.wire.bars import rows_by_symbol, yahoo_routes
 from instgov_dagster_tests.adapters.wire.server import Wire
+from instgov_dagster_tests.adapters.wire.world import KEYS, TickingClock
 from instgov_dagster_tests.loop.homes import run_night, write_config
 
 ASOF = date(2025, 3, 12)
 KNOWN = datetime(2025, 3, 12, 6, 1, tzinfo=UTC)
-KEYS = {
-    "ALPACA_API_KEY_ID": "PKLOOPBACKKEYID",
-    "ALPACA_API_SECRET_KEY": "loopback-secret-of-alpaca",
-    "POLYGON_API_KEY": "loopback-key-of-polygon",
-    "FRED_API_KEY": "loopback-key-of-fred",
-    "INSTGOV_YAHOO_PERSONAL_USE": "1",
-}
 CHART = "GET /v8/finance/chart/"
-
-
-class TickingClock(VirtualClock):
-    """A clock that moves a millisecond whenever it is looked at: no two writes at one instant."""
-
-    def now(self) -> datetime:
-        """Move on and return the instant."""
-        self.advance(timedelta(milliseconds=1))
-        return super().now()
 
 
 @pytest.fixture(scope="module")

@@ -172,7 +172,7 @@ MUTATIONS: dict[str, Mutation] = {
         "        except BaseException as error:\n            self._is_broken = True\n",
     ),
     "feed_failure": Mutation(
-        "loop/live/latch.py",
+        "loop/live/settling/latch.py",
         "    problems = []\n",
         '    if halt.reason_code == "UNEXPECTED_FAILURE":\n        return\n    problems = []\n',
     ),

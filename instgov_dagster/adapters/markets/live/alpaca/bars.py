@@ -18,12 +18,11 @@ from instgov_dagster.adapters.markets.live.alpaca.wire import (
 from instgov_dagster.adapters.markets.live.asking import Asker, RawAnswer
 from instgov_dagster.adapters.markets.live.history import (
     ParsedBars,
+    Rows,
     Wanted,
-    bars_frame,
-    malformed,
     number_or_none,
+    parsed_bars,
     read_json,
-    within,
 )
 from instgov_dagster.vocabulary.bars import AssetClass
 
@@ -107,19 +106,12 @@ class AlpacaHistory:
         symbol = alpaca_symbol(wanted.symbol, wanted.asset_class)
         is_crypto = wanted.asset_class is AssetClass.CRYPTO
         zone = ZoneInfo("UTC" if is_crypto else "America/New_York")
-        try:
-            rows = [
-                _row(entry, zone)
-                for line in body.split(b"\n")
-                for entry in _bars(read_json(line), symbol)
-            ]
-        except ValueError as error:
-            raise malformed(PROVIDER, wanted.symbol, str(error)) from None
-        kept, n_outside = within(rows, wanted)
-        if not kept:
-            raise malformed(PROVIDER, wanted.symbol, "no bar in the days asked for")
-        notices = (f"{wanted.symbol}: {n_outside} rows outside the days asked for",)
-        return ParsedBars(frame=bars_frame(kept), notices=notices if n_outside else ())
+
+        def read() -> tuple[Rows, int]:
+            pages = (read_json(line) for line in body.split(b"\n"))
+            return [_row(entry, zone) for page in pages for entry in _bars(page, symbol)], 0
+
+        return parsed_bars(PROVIDER, wanted, read)
 
 
 def alpaca_symbol(symbol: str, asset_class: AssetClass | None) -> str:

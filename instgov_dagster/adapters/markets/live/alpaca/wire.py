@@ -8,7 +8,7 @@ from alpaca.common.rest import RESTClient
 from requests.adapters import HTTPAdapter
 
 from instgov_dagster.adapters.markets.live.asking import NoAnswerError, RawAnswer
-from instgov_dagster.adapters.markets.live.providers.polygon import one_line
+from instgov_dagster.adapters.markets.live.history import one_line
 
 PROVIDER = "alpaca"
 

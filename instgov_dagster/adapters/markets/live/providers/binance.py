@@ -6,15 +6,15 @@ from typing import Any, Final
 from instgov_dagster.adapters.markets.live.asking import Asker
 from instgov_dagster.adapters.markets.live.history import (
     ParsedBars,
+    Rows,
     Wanted,
-    bars_frame,
     malformed,
+    one_line,
+    parsed_bars,
     read_json,
     text_number,
-    within,
 )
 from instgov_dagster.adapters.markets.live.plain import Getter
-from instgov_dagster.adapters.markets.live.providers.polygon import one_line
 
 PROVIDER: Final = "binance"
 BASE_URL: Final = "https://api.binance.com"
@@ -91,17 +91,12 @@ class BinanceHistory:
         DataRejected
             ``PROVIDER_MALFORMED``.
         """
-        try:
-            rows = [
-                _row(entry) for line in body.split(b"\n") for entry in _entries(read_json(line))
-            ]
-        except ValueError as error:
-            raise malformed(PROVIDER, wanted.symbol, str(error)) from None
-        kept, n_outside = within(rows, wanted)
-        if not kept:
-            raise malformed(PROVIDER, wanted.symbol, "no bar in the days asked for")
-        notices = (f"{wanted.symbol}: {n_outside} rows outside the days asked for",)
-        return ParsedBars(frame=bars_frame(kept), notices=notices if n_outside else ())
+
+        def read() -> tuple[Rows, int]:
+            pages = (read_json(line) for line in body.split(b"\n"))
+            return [_row(entry) for page in pages for entry in _entries(page)], 0
+
+        return parsed_bars(PROVIDER, wanted, read)
 
 
 def binance_pair(symbol: str) -> str:

@@ -6,12 +6,11 @@ from typing import Any, Final
 from instgov_dagster.adapters.markets.live.asking import Asker
 from instgov_dagster.adapters.markets.live.history import (
     ParsedBars,
+    Rows,
     Wanted,
-    bars_frame,
-    malformed,
+    parsed_bars,
     read_json,
     text_number,
-    within,
 )
 from instgov_dagster.adapters.markets.live.plain import Getter
 
@@ -68,23 +67,14 @@ class FredHistory:
         DataRejected
             ``PROVIDER_MALFORMED``.
         """
-        try:
-            rows, n_missing = _rows(read_json(body))
-        except ValueError as error:
-            raise malformed(PROVIDER, wanted.symbol, str(error)) from None
-        kept, n_outside = within(rows, wanted)
-        if not kept:
-            raise malformed(PROVIDER, wanted.symbol, "no observation in the days asked for")
-        counted = ((n_missing, "without a value"), (n_outside, "outside the days asked for"))
-        notices = tuple(f"{wanted.symbol}: {n} observations {what}" for n, what in counted if n)
-        return ParsedBars(frame=bars_frame(kept), notices=notices)
+        return parsed_bars(PROVIDER, wanted, lambda: _rows(read_json(body)), unit="observations")
 
 
-def _rows(answer: Any) -> tuple[list[dict[str, object]], int]:
+def _rows(answer: Any) -> tuple[Rows, int]:
     observations = answer.get("observations") if isinstance(answer, dict) else None
     if not isinstance(observations, list):
         raise ValueError("observations must be a list")
-    rows: list[dict[str, object]] = []
+    rows: Rows = []
     for entry in observations:
         if not isinstance(entry, dict):
             raise ValueError("an observation must be an object")

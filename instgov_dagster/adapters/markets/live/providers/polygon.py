@@ -8,12 +8,13 @@ from zoneinfo import ZoneInfo
 from instgov_dagster.adapters.markets.live.asking import Asker
 from instgov_dagster.adapters.markets.live.history import (
     ParsedBars,
+    Rows,
     Wanted,
-    bars_frame,
     malformed,
     number_or_none,
+    one_line,
+    parsed_bars,
     read_json,
-    within,
 )
 from instgov_dagster.adapters.markets.live.plain import Getter
 from instgov_dagster.vocabulary.bars import AssetClass
@@ -107,19 +108,13 @@ class PolygonHistory:
         """
         is_local = wanted.asset_class is AssetClass.STOCKS
         zone = _NEW_YORK if is_local else ZoneInfo("UTC")
-        try:
-            rows = [
-                _row(entry, zone)
-                for line in body.split(b"\n")
-                for entry in _results(read_json(line), polygon_ticker(wanted))
-            ]
-        except ValueError as error:
-            raise malformed(PROVIDER, wanted.symbol, str(error)) from None
-        kept, n_outside = within(rows, wanted)
-        if not kept:
-            raise malformed(PROVIDER, wanted.symbol, "no bar in the days asked for")
-        notices = (f"{wanted.symbol}: {n_outside} rows outside the days asked for",)
-        return ParsedBars(frame=bars_frame(kept), notices=notices if n_outside else ())
+
+        def read() -> tuple[Rows, int]:
+            pages = (read_json(line) for line in body.split(b"\n"))
+            ticker = polygon_ticker(wanted)
+            return [_row(entry, zone) for page in pages for entry in _results(page, ticker)], 0
+
+        return parsed_bars(PROVIDER, wanted, read)
 
 
 def polygon_ticker(wanted: Wanted) -> str:
@@ -131,11 +126,6 @@ def polygon_ticker(wanted: Wanted) -> str:
             return f"X:{wanted.symbol.replace('-', '')}"
         case _:
             return wanted.symbol.replace("-", ".")
-
-
-def one_line(body: bytes) -> bytes:
-    """Put a JSON text on one line; white space outside its strings means nothing."""
-    return body.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
 def _results(answer: Any, ticker: str) -> list[Any]:

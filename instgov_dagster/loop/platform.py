@@ -17,9 +17,9 @@ from instgov_dagster.adapters.markets.files import FilesMarket
 from instgov_dagster.adapters.markets.protocol import MarketSource
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
 from instgov_dagster.adapters.runtime import Clock, Home, RealClock, code_sha256
+from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
-from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import is_session, knowledge_instant
 from instgov_dagster.bars.providers import entitled_providers
 from instgov_dagster.governance.state import cause_of

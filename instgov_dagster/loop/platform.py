@@ -16,7 +16,15 @@ from instgov_dagster.adapters.markets.binding import bind_market, require_market
 from instgov_dagster.adapters.markets.files import FilesMarket
 from instgov_dagster.adapters.markets.protocol import MarketSource
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
-from instgov_dagster.adapters.runtime import Clock, Home, RealClock, code_sha256
+from instgov_dagster.adapters.runtime import (
+    Clock,
+    Home,
+    HostLease,
+    Lease,
+    RealClock,
+    code_sha256,
+)
+from instgov_dagster.adapters.runtime.postgres_lease import PostgresLease
 from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
@@ -33,6 +41,10 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 #: The world of the embedded market where nobody names another.
 DEFAULT_SEED = 7
+
+#: Where several hosts may lead: the database that knows which one does, and the lease's name there.
+LEASE_URL_VARIABLE = "INSTGOV_LEASE_URL"
+LEASE_NAME_VARIABLE = "INSTGOV_LEASE_NAME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +81,8 @@ class Platform:
     config_hash: str
     code_hash: str
     entitled: frozenset[str]
+    lease_url: str | None = None
+    lease_name: str = "instgov"
     clock: Clock = field(default_factory=RealClock)
 
     def context(self, asof: date) -> NightContext:
@@ -103,6 +117,12 @@ class Platform:
             proven=proven,
             wait_seconds=wait_seconds,
         )
+
+    def open_lease(self) -> Lease:
+        """Give the lease a leader must hold: this host's, or one of all hosts in Postgres."""
+        if self.lease_url is None:
+            return HostLease(self.home.lease)
+        return PostgresLease(self.home.lease, url=self.lease_url, name=self.lease_name)
 
     def state_log(self) -> StateLog:
         """Open the reader of the system's state."""
@@ -207,6 +227,8 @@ def open_platform(
         config_hash=config_sha256(policy, universe),
         code_hash=code_sha256(),
         entitled=entitled_providers(environment, policy.history.window_days),
+        lease_url=environment.get(LEASE_URL_VARIABLE) or None,
+        lease_name=environment.get(LEASE_NAME_VARIABLE) or "instgov",
         clock=time,
     )
     bind_market(home, settings.market, seed=settings.seed)

@@ -15,7 +15,7 @@ import pyarrow as pa
 from instgov_dagster.adapters.journal import Journal, append_anchor
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan
 from instgov_dagster.adapters.runtime import (
-    FileLock,
+    Lease,
     VirtualClock,
     replace_durably,
     require_free_space,
@@ -89,7 +89,7 @@ def run_session(
     SystemHalt
         On anything that must stop the system; the cause is journalled where the journal allows.
     """
-    lease = FileLock(platform.home.lease)
+    lease = platform.open_lease()
     with ExitStack() as stack:
         if not host.may_wait:
             stack.enter_context(lease)
@@ -125,7 +125,7 @@ class Session:
     """A standby, then a leader at work; made and driven by `run_session`."""
 
     def __init__(
-        self, platform: Platform, plan: Plan, *, stop: StopRequest, host: Host, lease: FileLock
+        self, platform: Platform, plan: Plan, *, stop: StopRequest, host: Host, lease: Lease
     ) -> None:
         self._platform, self._plan, self._asof = platform, plan, plan.asof
         self._span = SessionSpan(
@@ -177,6 +177,7 @@ class Session:
                 wait_seconds=_CHAIN_WAIT_SECONDS if self._host.may_wait else 0.0,
             )
         )
+        self.journal.fence = self._lease.fence
         self._log.require_sound()
         ready = self._candidate.ready()
         self._snapshot, self._stream = ready.snapshot, ready.stream
@@ -242,6 +243,7 @@ class Session:
         return {
             "event": "started",
             "session": self._fold.session_id,
+            "epoch": self._lease.epoch,
             **self._continues,
             **self._candidate.turn(),
             "policy_hash": sha256_of(self._platform.policy),

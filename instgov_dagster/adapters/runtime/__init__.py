@@ -8,6 +8,7 @@ from instgov_dagster.adapters.runtime.files import (
     require_free_space,
 )
 from instgov_dagster.adapters.runtime.home import Home
+from instgov_dagster.adapters.runtime.lease import HostLease, Lease
 from instgov_dagster.adapters.runtime.locks import LOCK_POLL_SECONDS, FileLock, lent_locks
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Clock",
     "FileLock",
     "Home",
+    "HostLease",
+    "Lease",
     "RealClock",
     "VirtualClock",
     "code_sha256",

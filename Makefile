@@ -13,7 +13,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly mutation check bench performance docs lock clean
+.PHONY: help run dev test nightly mutation check deployed sbom bench performance docs lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -59,11 +59,19 @@ mutation: .venv/.dev  ## mutate what [tool.mutmut] names and see whether the tes
 	@nice mutmut run --max-children $(WORKERS) $(ARGS)
 	@python -m instgov_dagster_tests.repository.mutation
 
-check: .venv/.dev  ## style, format, architecture, types
+check: .venv/.dev  ## style, format, architecture, types, security; advisories where there is a network
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
+	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive instgov_dagster
+	@$(BIN)/python -m instgov_dagster_tests.repository.advisories
+
+deployed: .venv/.dev  ## the deployed instance as separate processes on a real Postgres: a night, two sessions, an end
+	@$(BIN)/python -m pytest -m nightly instgov_dagster_tests/repository/deploy/test_deployed.py $(ARGS)
+
+sbom: .venv/.dev  ## print the bill of materials of the runtime's lock (CycloneDX)
+	@$(BIN)/python -m instgov_dagster_tests.repository.sbom
 
 bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
 	@$(BIN)/instgov bench ingest $(ARGS)
@@ -75,9 +83,10 @@ docs: .venv/.dev  ## write the generated pages again (roadmap, reasons, governan
 	@$(BIN)/python -m instgov_dagster_tests.repository.roadmap
 
 # Pins and hashes, no addresses, for every platform; what tests and benches need goes into locks of its own.
-lock: $(BIN)/uv  ## compile the three locks again from pyproject.toml
+lock: $(BIN)/uv  ## compile the four locks again from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --output-file requirements-dev.lock
+	@$(COMPILE) --extra deploy --constraint requirements-dev.lock --output-file requirements-deploy.lock
 	@$(COMPILE) --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 clean:  ## remove the environment and the caches; never data/

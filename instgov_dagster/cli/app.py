@@ -4,6 +4,7 @@ import typer
 
 from instgov_dagster.cli.commands import (
     audit,
+    backup,
     bench,
     health,
     inspect,
@@ -31,6 +32,8 @@ app.command(name="quality")(inspect.quality_command)
 app.command(name="halt")(operate.halt_command)
 app.command(name="resume")(operate.resume_command)
 app.command(name="rebuild")(operate.rebuild_command)
+app.command(name="backup")(backup.backup_command)
+app.command(name="restore")(backup.restore_command)
 app.command(name="prove")(prove.prove_command)
 app.command(name="drill")(prove.drill_command)
 app.add_typer(audit.app, name="audit")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorStatus
+from dagster._core.storage.event_log import SqlEventLogStorage
 
 from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
 from instgov_dagster.vocabulary.bars import Market
@@ -19,6 +22,7 @@ from instgov_dagster.vocabulary.governance import SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 if TYPE_CHECKING:
+    from instgov_dagster.adapters.alerts.gauges import StoreSpace
     from instgov_dagster.adapters.runtime import Home
     from instgov_dagster.governance.health import Health, Vitals
 
@@ -27,6 +31,9 @@ NEEDED_DAEMONS = ("SENSOR", "SCHEDULER", "QUEUED_RUN_COORDINATOR")
 
 #: The sensor that asks for sessions.
 LOOP_SENSOR = "live_loop_sensor"
+
+_MIB = 1024 * 1024
+_DATABASE_BYTES = "SELECT pg_database_size(current_database())"
 
 _LEVELS = {
     ReasonCode.PROJECTION_LAGS: logging.WARNING,
@@ -56,7 +63,7 @@ def read_vitals(
     config_dir
         The rules' folder, which names the universe; None for the usual one.
     """
-    from instgov_dagster.adapters.alerts.gauges import LoopPulse, loop_pulse, store_space
+    from instgov_dagster.adapters.alerts.gauges import LoopPulse, loop_pulse
     from instgov_dagster.adapters.store.projector import ProjectionLag, projection_lag
     from instgov_dagster.adapters.store.projector.rows import LEADER
     from instgov_dagster.governance.health import Vitals
@@ -68,7 +75,7 @@ def read_vitals(
             heartbeat_age_seconds=None, chain_age_seconds=None, sequence=0, is_open=True
         )
         lag = ProjectionLag(frames={LEADER: 1}, seconds=None)
-    space = store_space(home.dagster)
+    space = event_log_space(home, instance)
     return Vitals(
         at=at,
         state=state.name,
@@ -85,6 +92,24 @@ def read_vitals(
         is_event_log_writable=is_writable,
         alerts_waiting=waiting,
     )
+
+
+def event_log_space(home: "Home", instance: dg.DagsterInstance) -> "StoreSpace":
+    """Measure the event log: its folder, or the database that keeps it.
+
+    Of a database server's disk nothing is known here: what is free is told of the home's own.
+    """
+    from instgov_dagster.adapters.alerts.gauges import StoreSpace, store_space
+
+    storage = instance.event_log_storage
+    if isinstance(storage, SqlEventLogStorage):
+        with storage.index_connection() as connection:
+            if connection.dialect.name == "postgresql":
+                size = connection.execute(sa.text(_DATABASE_BYTES)).scalar_one()
+                place = next(one for one in (home.root, *home.root.parents) if one.is_dir())
+                free = shutil.disk_usage(place).free
+                return StoreSpace(used_mib=int(size) / _MIB, free_mib=free / _MIB)
+    return store_space(home.dagster)
 
 
 def daemon_age(instance: dg.DagsterInstance, at: datetime) -> float | None:

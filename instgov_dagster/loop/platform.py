@@ -17,10 +17,18 @@ from instgov_dagster.adapters.markets.binding import bind_market, require_market
 from instgov_dagster.adapters.markets.files import FilesMarket
 from instgov_dagster.adapters.markets.protocol import MarketSource
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
-from instgov_dagster.adapters.runtime import Clock, Home, RealClock, code_sha256
+from instgov_dagster.adapters.runtime import (
+    Clock,
+    Home,
+    HostLease,
+    Lease,
+    RealClock,
+    code_sha256,
+)
+from instgov_dagster.adapters.runtime.postgres_lease import PostgresLease
+from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
-from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import is_session, knowledge_instant
 from instgov_dagster.bars.providers import entitled_providers, execution_account
 from instgov_dagster.governance.state import cause_of
@@ -34,6 +42,10 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 #: The world of the embedded market where nobody names another.
 DEFAULT_SEED = 7
+
+#: Where several hosts may lead: the database that knows which one does, and the lease's name there.
+LEASE_URL_VARIABLE = "INSTGOV_LEASE_URL"
+LEASE_NAME_VARIABLE = "INSTGOV_LEASE_NAME"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +90,8 @@ class Platform:
     config_hash: str
     code_hash: str
     entitled: frozenset[str]
+    lease_url: str | None = None
+    lease_name: str = "instgov"
     clock: Clock = field(default_factory=RealClock)
     account: BrokerAccount = BrokerAccount.EMBEDDED
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -130,6 +144,12 @@ class Platform:
         return alpaca_word(
             self.account, self.environment, self.policy.providers, clock=self.clock, day=day
         )
+
+    def open_lease(self) -> Lease:
+        """Give the lease a leader must hold: this host's, or one of all hosts in Postgres."""
+        if self.lease_url is None:
+            return HostLease(self.home.lease)
+        return PostgresLease(self.home.lease, url=self.lease_url, name=self.lease_name)
 
     def state_log(self) -> StateLog:
         """Open the reader of the system's state."""
@@ -237,6 +257,8 @@ def open_platform(
         config_hash=config_sha256(policy, universe),
         code_hash=code_sha256(),
         entitled=entitled_providers(environment, policy.history.window_days),
+        lease_url=environment.get(LEASE_URL_VARIABLE) or None,
+        lease_name=environment.get(LEASE_NAME_VARIABLE) or "instgov",
         clock=time,
         account=account,
         environment=environment,

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from instgov_dagster.adapters.journal import Journal
-from instgov_dagster.adapters.runtime import FileLock, replace_durably, require_free_space
+from instgov_dagster.adapters.runtime import Lease, replace_durably, require_free_space
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
 from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.capital.auction.engine.hot import HotSolver
@@ -84,7 +84,7 @@ def run_session(
     SystemHalt
         On anything that must stop the system; the cause is journalled where the journal allows.
     """
-    lease = FileLock(platform.home.lease)
+    lease = platform.open_lease()
     with ExitStack() as stack:
         if not host.may_wait:
             stack.enter_context(lease)
@@ -120,7 +120,7 @@ class Session:
     """A standby, then a leader at work; made and driven by `run_session`."""
 
     def __init__(
-        self, platform: Platform, plan: Plan, *, stop: StopRequest, host: Host, lease: FileLock
+        self, platform: Platform, plan: Plan, *, stop: StopRequest, host: Host, lease: Lease
     ) -> None:
         self._platform, self._plan, self._asof = platform, plan, plan.asof
         self._time = SessionTime(platform, plan.asof, cycles=plan.cycles)
@@ -167,6 +167,7 @@ class Session:
                 wait_seconds=_CHAIN_WAIT_SECONDS if self._host.may_wait else 0.0,
             )
         )
+        self.journal.fence = self._lease.fence
         self._log.require_sound()
         self._scribe = Scribe(platform=platform, plan=self._plan, log=self._log, chain=chain)
         ready = self._candidate.ready()
@@ -233,6 +234,7 @@ class Session:
         return {
             "event": "started",
             "session": self._fold.session_id,
+            "epoch": self._lease.epoch,
             **self._continues,
             **self._candidate.turn(),
             "policy_hash": sha256_of(self._platform.policy),

@@ -117,6 +117,16 @@ class ClassTable:
                 return self.crypto
 
 
+def is_plain_name(text: str) -> bool:
+    """Tell whether a text names itself and no other place of a file system.
+
+    A symbol names files, table rows and parts of addresses: what steps out of its folder on any
+    system is no symbol, whoever quotes it later.
+    """
+    is_step = ".." in text or text in {".", "NUL"}
+    return not is_step and text.isprintable() and not set(text) & {"/", "\\"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UniverseSymbol:
     """One symbol of the universe.
@@ -135,6 +145,11 @@ class UniverseSymbol:
         if not self.symbol or self.symbol != self.symbol.strip():
             raise ValueError(
                 f"UniverseSymbol.symbol must be a word without spaces, was {self.symbol!r}"
+            )
+        if not is_plain_name(self.symbol):
+            raise ValueError(
+                "UniverseSymbol.symbol must be no path, no device and without control characters,"
+                f" was {self.symbol!r}"
             )
         if not self.sector:
             raise ValueError(f"UniverseSymbol.sector of {self.symbol} must not be empty, was ''")

@@ -173,3 +173,30 @@ def test_a_policy_out_of_bounds_cannot_exist(
 ) -> None:
     with pytest.raises(ValueError, match=text):
         kind(**change)
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "../../x",
+        "a/b",
+        "NUL",
+        "..",
+        ".",
+        "a\\b",
+        "A\0",
+        "A\nB",
+        "/etc/passwd",
+        "A..B",
+        "\x7f",
+        "\u202eA",
+    ],
+)
+def test_a_symbol_that_steps_out_of_its_folder_is_no_symbol(symbol: str) -> None:
+    with pytest.raises(ValueError, match=r"UniverseSymbol\.symbol must be"):
+        UniverseSymbol(symbol=symbol)
+
+
+@pytest.mark.parametrize("symbol", ["BRK-B", "BRK.B", "^GSPC", "EURUSD=X", "GC=F", "CON"])
+def test_the_symbols_of_the_field_are_symbols(symbol: str) -> None:
+    assert UniverseSymbol(symbol=symbol).symbol == symbol

@@ -7,7 +7,7 @@ from instgov_dagster.adapters.journal.anchors import (
     read_anchors_from,
 )
 from instgov_dagster.adapters.journal.bundle import bundle_tables, is_bundle, unbundle
-from instgov_dagster.adapters.journal.chain import Journal, TornTail
+from instgov_dagster.adapters.journal.chain import Fence, Journal, TornTail
 from instgov_dagster.adapters.journal.compact import CompactedSegment, compact_chain, compact_chains
 from instgov_dagster.adapters.journal.export import Export, export_bundle
 from instgov_dagster.adapters.journal.frames import Frame, canonical_json, encode_payload, key_from
@@ -26,6 +26,7 @@ __all__ = [
     "ChainReport",
     "CompactedSegment",
     "Export",
+    "Fence",
     "Frame",
     "Journal",
     "Position",

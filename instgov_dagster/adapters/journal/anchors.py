@@ -12,6 +12,7 @@ from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _BLOCK_BYTES: Final = 4096
+_MODE: Final = 0o600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ def append_anchor(anchors_dir: Path, anchor: Anchor) -> None:
             stream.truncate(kept)
             stream.seek(kept)
             stream.write(line)
+            os.fchmod(stream.fileno(), _MODE)
             stream.flush()
             os.fsync(stream.fileno())
         if is_new:

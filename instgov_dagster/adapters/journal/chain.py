@@ -3,11 +3,12 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import pyarrow as pa
 
@@ -28,10 +29,14 @@ from instgov_dagster.adapters.journal.segments import (
 )
 from instgov_dagster.adapters.runtime import Clock, FileLock, RealClock, fsync_directory
 from instgov_dagster.vocabulary.audit import AppendReceipt
-from instgov_dagster.vocabulary.errors import SystemHalt
+from instgov_dagster.vocabulary.errors import Fenced, SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 SEGMENT_BYTES = 64 * 1024 * 1024
+_MODE = 0o600
+
+#: Lets one write through, or raises `Fenced`; see `Lease.fence`.
+Fence: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,9 @@ class Journal:
     ----------
     torn
         The tail that was cut when the chain was opened, or None.
+    fence
+        Entered around each write; it raises `Fenced` where another may write by now. Lets every
+        write through unless it is set.
     """
 
     def __init__(
@@ -74,6 +82,8 @@ class Journal:
         self._at = at
         self._segment_bytes = segment_bytes
         self.torn = torn
+        self.fence: Fence = nullcontext
+        self._is_writing = False
         self._descriptor: int | None = self._open_segment(at.segment)
 
     @classmethod
@@ -173,6 +183,9 @@ class Journal:
 
         Raises
         ------
+        Fenced
+            If another writer may have begun; the journal is closed for good. A frame that was
+            written meanwhile stands, and nothing may be done by it.
         SystemHalt
             ``AUDIT_WRITE_FAILED`` on any failure; the journal is closed for good and what was
             written of the frame is cut off where the disk allows it.
@@ -183,7 +196,7 @@ class Journal:
             return self._append(self._descriptor, kind, table, meta)
         except BaseException as error:
             self._abandon()
-            if not isinstance(error, Exception) or isinstance(error, SystemHalt):
+            if not isinstance(error, Exception) or isinstance(error, SystemHalt | Fenced):
                 raise
             detail = f"{frame_name(self.chain, self._at.segment, self.sequence + 1)}: {error}"
             raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, detail) from error
@@ -192,18 +205,15 @@ class Journal:
         self, descriptor: int, kind: str, table: pa.Table, meta: Mapping[str, Any]
     ) -> AppendReceipt:
         if self._at.offset >= self._segment_bytes:
-            descriptor = self._rotate(descriptor)
-        _require_untouched(descriptor, self._at, self.chain)
+            with self.fence():
+                descriptor = self._rotate(descriptor)
         sequence = self._at.sequence + 1
         payload = encode_payload(
             table, kind=kind, sequence=sequence, ts=self._clock.now(), meta=meta
         )
         head = chain_digest(self._at.head, payload, self._key)
         frame = len(payload).to_bytes(LENGTH_BYTES, "big") + head + payload
-        left = memoryview(frame)
-        while left:
-            left = left[os.write(descriptor, left) :]
-        os.fdatasync(descriptor)
+        self._write(descriptor, frame)
         receipt = AppendReceipt(
             chain=self.chain,
             segment=self._at.segment,
@@ -221,6 +231,17 @@ class Journal:
         )
         return receipt
 
+    def _write(self, descriptor: int, frame: bytes) -> None:
+        with self.fence():
+            _require_untouched(descriptor, self._at, self.chain)
+            # From here on the end of the segment is this frame's, whole or not.
+            self._is_writing = True
+            left = memoryview(frame)
+            while left:
+                left = left[os.write(descriptor, left) :]
+            os.fdatasync(descriptor)
+            self._is_writing = False
+
     def _rotate(self, descriptor: int) -> int:
         opened = self._open_segment(self._at.segment + 1)
         self._descriptor = opened
@@ -234,7 +255,7 @@ class Journal:
         path = segment_path(self._dir, self.chain, segment)
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            descriptor = os.open(path, flags, 0o644)
+            descriptor = os.open(path, flags, _MODE)
             fsync_directory(path.parent)
         except OSError as error:
             raise SystemHalt(ReasonCode.AUDIT_WRITE_FAILED, f"{path}: {error}") from error
@@ -243,10 +264,12 @@ class Journal:
     def _abandon(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            # Cutting the half-written frame is a courtesy: opening the chain cuts it too.
+            # Cutting the half-written frame is a courtesy: opening the chain cuts it too. What
+            # another writer may have added is never cut.
             with contextlib.suppress(OSError):
-                os.ftruncate(descriptor, self._at.offset)
-                os.fdatasync(descriptor)
+                if self._is_writing:
+                    os.ftruncate(descriptor, self._at.offset)
+                    os.fdatasync(descriptor)
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._lock.release()
@@ -323,6 +346,7 @@ def _cut_torn_tail(journal_dir: Path, chain: str, at: Position) -> TornTail | No
         kept = path.parent / "torn" / f"{at.segment:06d}-{at.offset}.bin"
         kept.parent.mkdir(exist_ok=True)
         kept.write_bytes(tail)
+        kept.chmod(_MODE)
         stream.truncate(at.offset)
         stream.flush()
         os.fsync(stream.fileno())

@@ -33,6 +33,7 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 _COMPRESS_LEVEL = 9
 _LOCK = "compact.lock"
+_MODE = 0o600
 
 COMPACT_SCHEMA = pa.schema(
     [
@@ -182,6 +183,7 @@ def _write(source: Path, frames: list[Frame]) -> Path:
     temporary = source.with_name(f".{source.stem}{COMPACT_SUFFIX}.tmp")
     with temporary.open("wb") as stream:
         stream.write(body)
+        os.fchmod(stream.fileno(), _MODE)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.rename(target)

@@ -38,6 +38,7 @@ from instgov_dagster.vocabulary.bars import (
     Market,
     Universe,
     UniverseSymbol,
+    is_plain_name,
 )
 from instgov_dagster.vocabulary.errors import InputError
 
@@ -186,6 +187,12 @@ class FilesMarket:
     def _symbols_of_bars(self, configured: Universe) -> Universe:
         sectors = {entry.symbol: entry.sector for entry in configured.symbols}
         found = self._folder.bars.select("symbol", "asset_class").unique().sort("symbol")
+        strange = [name for name in found["symbol"] if not is_plain_name(name)]
+        if strange:
+            raise InputError(
+                f"{self._path}: symbol must be no path, no device and without control characters,"
+                f" was {strange[0]!r}"
+            )
         return Universe(
             symbols=tuple(
                 UniverseSymbol(

@@ -68,6 +68,7 @@ class AccountStore:
         with _reading(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(path, isolation_level=None)
+            path.chmod(0o600)  # its log and index take over the mode of the file
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")

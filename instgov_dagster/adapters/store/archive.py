@@ -5,10 +5,12 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -173,3 +175,20 @@ def read_archived(path: Path, *, sha256: str) -> bytes:
     if hashlib.sha256(body).hexdigest() != sha256:
         raise SystemHalt(ReasonCode.CHAIN_BROKEN, f"{path} does not hash to {sha256}")
     return body
+
+
+def prune_archive(raw_dir: Path, *, before: datetime) -> tuple[str, ...]:
+    """Delete the payloads of runs that ended before an instant; give the runs.
+
+    Notes
+    -----
+    A run's newest file dates it. What the chains and the warehouse say of a payload stays, its
+    digest among it: a payload kept elsewhere can still be held against that.
+    """
+    gone = []
+    for folder in sorted(raw_dir.iterdir()) if raw_dir.is_dir() else []:
+        last = max((path.stat().st_mtime for path in folder.iterdir()), default=None)
+        if last is not None and last < before.timestamp():
+            shutil.rmtree(folder)
+            gone.append(folder.name)
+    return tuple(gone)

@@ -1,23 +1,27 @@
-"""The history of runs kept small: old session runs are deleted, with all that hangs on them."""
+"""History kept small: old session runs with all that hangs on them, payloads past their time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import sqlalchemy as sa
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
+from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from instgov_dagster.defs.resources import PlatformResource
 
 #: The jobs that run with every session; a night's run, one a day, is kept.
-PRUNED_JOBS = ("governed_live_loop", "after_session", "prune_history")
+PRUNED_JOBS = ("governed_live_loop", "after_session", "prune_history", "fire_drills")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What a pruning took away: runs, and what the instance's folder held before and after."""
+    """What a pruning took away: runs, rows of checks, and the folder's size before and after."""
 
     runs: tuple[str, ...]
+    check_rows: int
     before_mib: float | None
     after_mib: float | None
 
@@ -26,18 +30,23 @@ class Pruned:
 def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Prune by the installation's policy; anchors are of no run, so they stay."""
     from instgov_dagster.adapters.runtime import RealClock
+    from instgov_dagster.adapters.store.archive import prune_archive
     from instgov_dagster.defs.automation.alerts import operations
 
-    policy = operations(platform.settings().config_dir)
+    policy, now = operations(platform.settings().config_dir), RealClock().now()
     pruned = prune(
         context.instance,
         platform.layout().dagster,
-        before=RealClock().now() - timedelta(days=policy.history_keep_days),
+        before=now - timedelta(days=policy.history_keep_days),
         keep=policy.history_keep_runs,
+    )
+    payloads = prune_archive(
+        platform.layout().raw, before=now - timedelta(days=policy.raw_keep_days)
     )
     facts = {"before_mib": pruned.before_mib, "after_mib": pruned.after_mib}
     seen = {name: value for name, value in facts.items() if value is not None}
-    context.add_output_metadata({"runs": len(pruned.runs), **seen})
+    counts = {"runs": len(pruned.runs), "check_rows": pruned.check_rows, "payloads": len(payloads)}
+    context.add_output_metadata({**counts, **seen})
 
 
 def prune(instance: dg.DagsterInstance, folder: Path, *, before: datetime, keep: int) -> Pruned:
@@ -55,8 +64,9 @@ def prune(instance: dg.DagsterInstance, folder: Path, *, before: datetime, keep:
     Notes
     -----
     Dagster deletes a run's row and its events, in the run's own file and in the index. The file
-    itself, logs and artifacts it leaves: they go here. What a materialization without a run says
-    (the chains' anchors) belongs to no run and survives. A run that has not ended is never touched.
+    itself, logs, artifacts and what its asset checks found it leaves: they go here. What a
+    materialization without a run says (the chains' anchors) belongs to no run and survives. A run
+    that has not ended is never touched.
     """
     from instgov_dagster.adapters.alerts.gauges import store_space
 
@@ -65,7 +75,34 @@ def prune(instance: dg.DagsterInstance, folder: Path, *, before: datetime, keep:
     for run_id in gone:
         instance.delete_run(run_id)
         _delete_left_overs(instance, run_id)
-    return Pruned(runs=tuple(gone), before_mib=used, after_mib=store_space(folder).used_mib)
+    rows = _delete_check_rows(instance, before)
+    return Pruned(
+        runs=tuple(gone),
+        check_rows=rows,
+        before_mib=used,
+        after_mib=store_space(folder).used_mib,
+    )
+
+
+def _delete_check_rows(instance: dg.DagsterInstance, before: datetime) -> int:
+    # Those of runs that are no more, whoever deleted them; the last word on each check stays.
+    storage, rows = instance.event_log_storage, AssetCheckExecutionsTable.c
+    if not isinstance(storage, SqlEventLogStorage):
+        return 0  # a storage that keeps nothing on a disk
+    old = rows.create_timestamp < before.replace(tzinfo=None)  # written in UTC, without saying so
+    newest = sa.select(sa.func.max(rows.id)).group_by(rows.asset_key, rows.check_name)
+    with storage.index_connection() as connection:
+        found = connection.execute(sa.select(rows.run_id).where(old, rows.run_id != "").distinct())
+        named = [run_id for (run_id,) in found.fetchall()]
+        lost = [run_id for run_id in named if not instance.has_run(run_id)]
+        return sum(
+            connection.execute(
+                AssetCheckExecutionsTable.delete().where(
+                    old, rows.run_id == run_id, rows.id.not_in(newest)
+                )
+            ).rowcount
+            for run_id in lost
+        )
 
 
 def _old_runs(instance: dg.DagsterInstance, job: str, before: datetime, keep: int) -> list[str]:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 
 import dagster as dg
+from dagster._core.storage.tags import RUN_KEY_TAG
 
-from instgov_dagster.adapters.runtime import code_sha256
+from instgov_dagster.adapters.runtime import code_sha256, require_free_space
 from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
 from instgov_dagster.defs.automation.jobs import governed_live_loop, nightly_ingestion
 from instgov_dagster.defs.automation.states import STATES
@@ -30,6 +31,8 @@ AUTOSTART_VARIABLE = "INSTGOV_AUTOSTART"
 
 #: Ends a run that outlives it, its waiting as a standby included.
 MAX_RUNTIME_TAG = "dagster/max_runtime"
+
+_RUN_KEY = "session-"
 
 _IN_FLIGHT = [
     dg.DagsterRunStatus.QUEUED,
@@ -70,6 +73,7 @@ def live_loop_sensor(
     obstacle = (
         _sessions_obstacle(context.instance, platform)
         or _state_obstacle(STATES.read(platform))
+        or _space_obstacle(platform)
         or _snapshot_obstacle(platform)
         or _hours_obstacle(platform)
     )
@@ -81,15 +85,24 @@ def live_loop_sensor(
 def _ask_for_the_missing(
     context: dg.SensorEvaluationContext, platform: PlatformResource
 ) -> dg.SensorResult:
-    # A run key is spent for ever: where the cursor was reset, the count of runs goes on.
-    last = int(context.cursor) if context.cursor else _count(context.instance)
+    last = _last_number(context.instance, context.cursor or "")
     missing = SESSIONS_IN_FLIGHT - _count(context.instance, *_IN_FLIGHT)
     day, tags = _published(platform)["asof"], {MAX_RUNTIME_TAG: str(_longest_run(platform))}
     requests = [
-        dg.RunRequest(run_key=f"session-{number}", partition_key=day, tags=tags)
+        dg.RunRequest(run_key=f"{_RUN_KEY}{number}", partition_key=day, tags=tags)
         for number in range(last + 1, last + missing + 1)
     ]
     return dg.SensorResult(run_requests=requests, cursor=str(last + missing))
+
+
+def _last_number(instance: dg.DagsterInstance, cursor: str) -> int:
+    # A run key is spent as long as a run carries it: where the cursor was reset, the greatest one
+    # goes on. After a pruning the count of runs alone would lead back among them.
+    if cursor.isdecimal():
+        return int(cursor)
+    runs = instance.get_runs(dg.RunsFilter(job_name=governed_live_loop.name))
+    keys = [run.tags.get(RUN_KEY_TAG, "").removeprefix(_RUN_KEY) for run in runs]
+    return max([len(runs), *(int(key) for key in keys if key.isdecimal())])
 
 
 def _longest_run(platform: PlatformResource) -> int:
@@ -141,6 +154,16 @@ def _state_obstacle(state: SystemState) -> str | None:
         f"{state.name} by {codes}: remove the cause, run the job {nightly_ingestion.name}, "
         "then resume as an operator"
     )
+
+
+def _space_obstacle(platform: PlatformResource) -> str | None:
+    # A session asks again, and each of its cycles: there a lack latches a stop, here it only waits.
+    needed = platform.rules().loop.min_free_disk_mib * 1024 * 1024
+    try:
+        require_free_space(platform.home_dir(), needed_bytes=needed)
+    except SystemHalt as halt:
+        return f"{halt}: free space"
+    return None
 
 
 def _published(platform: PlatformResource) -> Mapping[str, str]:

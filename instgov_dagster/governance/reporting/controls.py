@@ -186,7 +186,7 @@ _ANSWERED: Final = (
      ("PORTFOLIO_CVAR_BREACH", "CVAR_BREACH_SCALED")),
     (FINRA, "code development", "changes are controlled and traceable",
      "the code's hash stands in every frame; other code stops the session",
-     ("adapters/runtime.py:code_sha256", "loop/live/opening.py:open_snapshot"),
+     ("adapters/runtime/code.py:code_sha256", "loop/live/opening.py:open_snapshot"),
      (("loop/folding/test_fields.py::"
       "test_every_cycle_names_its_inputs_its_rules_its_code_and_its_night"),),
      ("CODE_HASH_MISMATCH",)),

@@ -33,6 +33,9 @@ class OperationsPolicy:
         latter is above ``loop.min_free_disk_mib``, so that the alarm comes before the stop.
     history_keep_days, history_keep_runs
         Session runs younger than so long, and the newest so many, are never pruned.
+    raw_keep_days
+        Payloads of providers are kept for so long: seven years, a year more than SEC rule 17a-4
+        asks of a broker's records.
     observe_every_seconds
         How often a session tells its numbers to the event log.
     """
@@ -51,6 +54,7 @@ class OperationsPolicy:
     event_log_min_free_mib: int = number(512, ge=1, le=1_048_576)
     history_keep_days: float = number(14.0, ge=1, le=3650)
     history_keep_runs: int = number(20, ge=2, le=10_000)
+    raw_keep_days: float = number(2557.0, ge=30, le=36_525)
     observe_every_seconds: float = number(60.0, ge=1, le=3600)
 
     def __post_init__(self) -> None:

@@ -312,3 +312,13 @@ def test_a_real_defect_read_from_its_folder_gets_the_verdict_it_deserves(
         first_dates=fetched.first_dates,
     )
     assert scored["status"].to_list() == [verdict]
+
+
+@pytest.mark.parametrize("symbol", ["../../x", "a/b", "NUL", "A\0"])
+def test_a_folder_with_a_symbol_that_names_another_place_is_refused(
+    tmp_path: Path, symbol: str
+) -> None:
+    market = folder_of(tmp_path, bars(), bars(symbol))
+    with pytest.raises(InputError, match="symbol must be no path"):
+        market.universe(NOBODY)
+    assert {path.name for path in tmp_path.iterdir()} == {"bars.parquet"}

@@ -2,6 +2,8 @@
 
 import gzip
 import hashlib
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from instgov_dagster.adapters.store.archive import (
     archive_payload,
     archive_payloads,
     canonical_payload,
+    prune_archive,
     read_archived,
 )
 from instgov_dagster.vocabulary.errors import SystemHalt
@@ -119,3 +122,19 @@ def test_an_archive_that_cannot_be_written_stops_the_system(tmp_path: Path) -> N
     (tmp_path / "r" / ("A_p.json.gz")).mkdir(parents=True)
     with pytest.raises(SystemHalt):
         archive_payload(tmp_path, run_id="r", symbol="A", provider="p", payload=BODY)
+
+
+def test_payloads_past_their_time_go_by_the_run_and_younger_ones_stay(tmp_path: Path) -> None:
+    limit = datetime(2024, 1, 1, tzinfo=UTC)
+    for run, symbol, offset in (
+        ("old", "A", -9),
+        ("old", "B", -1),
+        ("mixed", "A", -9),
+        ("mixed", "B", 1),
+    ):
+        done = archive_payload(tmp_path, run_id=run, symbol=symbol, provider="files", payload={})
+        os.utime(done.path, (limit.timestamp() + offset, limit.timestamp() + offset))
+    (tmp_path / "empty").mkdir()
+    assert prune_archive(tmp_path, before=limit) == ("old",)
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "mixed"}
+    assert prune_archive(tmp_path / "nothing", before=limit) == ()

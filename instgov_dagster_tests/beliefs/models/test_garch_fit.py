@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from instgov_dagster.adapters.workers import ProcessSpread
+from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.beliefs.hot.walk import no_fits, session_returns
 from instgov_dagster.beliefs.models import garch_fit
 from instgov_dagster.beliefs.models.garch_fit import FitJob, due_symbols, fit_gjr, fit_sigma

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.test_utils import create_run_for_test
 
 from instgov_dagster.adapters.runtime import RealClock
@@ -107,3 +108,40 @@ def test_the_job_prunes_by_the_policy_and_says_what_it_did(
     assert set(made) <= run_ids(instance)  # they are minutes old, the policy keeps days
     (event,) = [event for event in result.all_node_events if event.is_successful_output]
     assert event.step_output_data.metadata["runs"].value == 0
+
+
+def check_rows(home: Path) -> list[tuple[str, str]]:
+    """Give which run said what of a check last or before."""
+    with sqlite3.connect(home / "dagster" / "history" / "runs" / "index.db") as index:
+        found = index.execute("SELECT run_id, check_name FROM asset_check_executions ORDER BY id")
+        return found.fetchall()
+
+
+def evaluate(instance: dg.DagsterInstance, run_id: str, check: str) -> None:
+    """Leave what a check of a session found, as the session's run does."""
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    evaluation = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey("decision_journal"), check_name=check, passed=True
+    )
+    event = DagsterEvent(
+        event_type_value=DagsterEventType.ASSET_CHECK_EVALUATION.value,
+        job_name=JOB,
+        event_specific_data=evaluation,
+    )
+    instance.report_dagster_event(event, run_id)
+
+
+def test_what_the_checks_of_pruned_runs_found_goes_too_but_for_the_last_word_on_each(
+    instance: dg.DagsterInstance, fresh: Installation
+) -> None:
+    old, new, night = (
+        make_run(instance), make_run(instance), make_run(instance, "nightly_ingestion"),
+    )  # fmt: skip
+    for run_id, check in ((old, "beat"), (old, "never_again"), (night, "beat"), (new, "beat")):
+        evaluate(instance, run_id, check)
+    before = RealClock().now() + timedelta(days=1)
+    pruned = prune(instance, fresh.home / "dagster", before=before, keep=1)
+    assert (pruned.runs, pruned.check_rows) == ((old,), 1)
+    assert check_rows(fresh.home) == [(old, "never_again"), (night, "beat"), (new, "beat")]
+    assert prune(instance, fresh.home / "dagster", before=before, keep=1).check_rows == 0

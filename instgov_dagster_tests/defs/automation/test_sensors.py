@@ -294,3 +294,31 @@ def test_a_failed_run_is_told_with_the_code_it_failed_by(
     assert fact["run_id"] == result.run_id
     assert fact["partition"] == DAY
     assert any("PHASE_ORDER_VIOLATED" in step for step in fact["steps"])
+
+
+def test_after_a_reset_of_the_cursor_no_run_key_is_asked_for_that_a_run_still_carries(
+    instance: dg.DagsterInstance, published: Installation
+) -> None:
+    # Pruning left two runs of a long row: their count says nothing of the keys that are spent.
+    for number in (96, 97):
+        create_run_for_test(
+            instance,
+            job_name=JOB,
+            status=dg.DagsterRunStatus.SUCCESS,
+            tags={"dagster/run_key": f"session-{number}"},
+        )
+    for cursor in (None, "", "not a number"):
+        answer = tick(live_loop_sensor, instance, published.platform(), cursor)
+        assert asked(answer) == ["session-98", "session-99"]
+
+
+def test_where_the_disk_is_full_no_session_is_asked_for(
+    instance: dg.DagsterInstance, published: Installation
+) -> None:
+    policy = published.home.parent / "config" / "policy.yaml"
+    rules = yaml.safe_load(policy.read_text(encoding="utf-8"))
+    rules["loop"]["min_free_disk_mib"] = 2**40
+    policy.write_text(yaml.safe_dump(rules), encoding="utf-8")
+    words = reason(tick(live_loop_sensor, instance, published.platform()))
+    assert words.startswith("DISK_FULL: ")
+    assert words.endswith("free space")

@@ -5,7 +5,7 @@ from typing import Any
 
 from instgov_dagster.adapters.journal import Position
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan
-from instgov_dagster.adapters.runtime import FileLock
+from instgov_dagster.adapters.runtime import Lease
 from instgov_dagster.adapters.stopping import StopRequest
 from instgov_dagster.loop.live.leading.host import Host
 from instgov_dagster.loop.live.leading.memory import Memory
@@ -41,7 +41,7 @@ class Candidate:
         self.log = platform.state_log()
         self.log.listener = self.memory.take
 
-    def stand_by(self, lease: FileLock, *, host: Host, stop: StopRequest) -> None:
+    def stand_by(self, lease: Lease, *, host: Host, stop: StopRequest) -> None:
         """Get warm, say so, and wait for the lease.
 
         Raises

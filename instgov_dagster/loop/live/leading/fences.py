@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from instgov_dagster.adapters.runtime import FileLock
+from instgov_dagster.adapters.runtime import Lease
 from instgov_dagster.loop.live.leading.host import Host
 from instgov_dagster.loop.live.leading.pacing import Beat
 from instgov_dagster.loop.live.leading.watches import RunWatch
@@ -27,7 +27,7 @@ class Fences:
         Asks the platform for the session's run; None where no platform hosts it.
     """
 
-    def __init__(self, platform: Platform, host: Host, lease: FileLock) -> None:
+    def __init__(self, platform: Platform, host: Host, lease: Lease) -> None:
         self._platform, self._host, self._lease = platform, host, lease
         self.fault: str | None = None
         self.run_watch: RunWatch | None = None

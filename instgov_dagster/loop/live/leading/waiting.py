@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from instgov_dagster.adapters.runtime import LOCK_POLL_SECONDS, Clock, FileLock
+from instgov_dagster.adapters.runtime import LOCK_POLL_SECONDS, Clock, Lease
 from instgov_dagster.adapters.stopping import StopRequest
 from instgov_dagster.vocabulary.errors import LeaseHeld
 
 
 def wait_to_lead(
-    lease: FileLock,
+    lease: Lease,
     *,
     clock: Clock,
     stop: StopRequest,

@@ -7,7 +7,6 @@ from datetime import date
 from instgov_dagster.adapters.account import BrokerState
 from instgov_dagster.adapters.journal import unbundle
 from instgov_dagster.adapters.paper.store import read_account
-from instgov_dagster.adapters.runtime import FileLock
 from instgov_dagster.loop.decision.book import Book, apply_changes, fresh_book
 from instgov_dagster.loop.live.frames import fills_tables
 from instgov_dagster.loop.live.recovery import last_book
@@ -56,7 +55,7 @@ def reconcile_home(platform: Platform, asof: date) -> Reconciliation:
         ``CHAIN_BROKEN`` if the loop's chain does not verify; ``RECONCILIATION_UNRESOLVED``, and
         latched, if the account cannot be read.
     """
-    lease = FileLock(platform.home.lease)
+    lease = platform.open_lease()
     if not lease.try_acquire():
         state = platform.state_log().refresh()
         return Reconciliation(is_led=True, invariants=(), unsettled=0, state=state)

@@ -32,7 +32,7 @@ MUTATIONS: dict[str, Mutation] = {
         'self.sequence + 1)}: {error}"\n            ' + _HALT,
         'self.sequence + 1)}: {error}"\n            ' + _FAKE_RECEIPT,
     ),
-    "disk_full": Mutation("adapters/runtime.py", "if free < needed_bytes:", "if free < 0:"),
+    "disk_full": Mutation("adapters/runtime/files.py", "if free < needed_bytes:", "if free < 0:"),
     "broken_chain": Mutation(
         "adapters/journal/scan.py",
         "    if chain_digest(at.head, payload, key) != digest:\n        raise BrokenFrame(name, ",
@@ -155,7 +155,7 @@ MUTATIONS: dict[str, Mutation] = {
         "loop/platform.py", "                (cause,),\n", "                (),\n"
     ),
     "two_leaders": Mutation(
-        "adapters/runtime.py",
+        "adapters/runtime/locks.py",
         "        except BlockingIOError:\n            os.close(descriptor)\n"
         "            return False\n",
         "        except BlockingIOError:\n            pass\n",

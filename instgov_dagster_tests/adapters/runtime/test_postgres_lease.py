@@ -1,0 +1,249 @@
+"""The lease between hosts, on a real Postgres: one leader, whatever is cut, paused or silent."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from instgov_dagster.adapters.journal import read_frames, verify_chain
+from instgov_dagster.adapters.runtime import RealClock, VirtualClock
+from instgov_dagster.adapters.runtime.postgres_lease import GRACE_SECONDS, PostgresLease
+from instgov_dagster.vocabulary.errors import Fenced, LeaseHeld
+from instgov_dagster_tests.adapters.journal.chains import CHAIN, START
+from instgov_dagster_tests.adapters.runtime.leaders import host_folder, start
+from instgov_dagster_tests.adapters.runtime.servers import Wire, postgres
+
+#: A host that says nothing for so long hangs: the test fails instead of waiting on.
+PATIENCE_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with postgres() as address:
+        yield address
+
+
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port is not None
+    return port
+
+
+def lease_of(folder: Path, url: str, name: str, clock: VirtualClock | None = None) -> PostgresLease:
+    folder.mkdir(exist_ok=True)
+    return PostgresLease(folder / "live.lease", url=url, name=name, clock=clock)
+
+
+def end_sessions(url: str) -> None:
+    """End every other session of the server, as it does to one whose client is silent."""
+    import psycopg2
+
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname IS NOT NULL"
+        )
+    connection.close()
+
+
+def test_one_of_two_hosts_leads_and_a_holder_that_lets_go_is_followed_at_once(
+    url: str, tmp_path: Path
+) -> None:
+    one, two = lease_of(tmp_path / "one", url, "a"), lease_of(tmp_path / "two", url, "a")
+    one.acquire()
+    assert (one.epoch, one.is_held, one.is_intact()) == (1, True, True)
+    with pytest.raises(LeaseHeld, match="epoch 1"):
+        two.acquire()
+    other = lease_of(tmp_path / "three", url, "another system")
+    assert other.try_acquire()
+    one.release()
+    assert two.try_acquire()
+    assert two.epoch == 2
+    with pytest.raises(Fenced), one.fence():
+        pytest.fail("the write went through")
+    for lease in (two, other):
+        lease.release()
+
+
+def test_two_processes_of_one_host_are_kept_apart_by_the_kernel(url: str, tmp_path: Path) -> None:
+    one, two = lease_of(tmp_path, url, "b"), lease_of(tmp_path, url, "b")
+    one.acquire()
+    assert not two.try_acquire()
+    assert two.holder().startswith(f"pid {os.getpid()}")
+    one.release()
+
+
+def test_after_one_that_did_not_let_go_the_next_waits_until_that_one_must_know(
+    url: str, tmp_path: Path
+) -> None:
+    clock = VirtualClock(START)
+    one, two = lease_of(tmp_path / "one", url, "c"), lease_of(tmp_path / "two", url, "c", clock)
+    one.acquire()
+    end_sessions(url)
+    with pytest.raises(Fenced), one.fence():
+        pytest.fail("the write went through")
+    assert not one.is_held
+    assert not two.try_acquire()
+    clock.advance(timedelta(seconds=GRACE_SECONDS))
+    assert two.try_acquire()
+    assert two.epoch == 2
+    two.release()
+
+
+def test_a_server_that_is_lost_during_a_write_closes_the_fence_behind_it(
+    url: str, tmp_path: Path
+) -> None:
+    one = lease_of(tmp_path / "one", url, "d")
+    one.acquire()
+    with pytest.raises(Fenced), one.fence():
+        end_sessions(url)
+    with pytest.raises(Fenced):
+        one.is_intact()
+
+
+def test_a_server_that_does_not_answer_gives_no_lease_and_tells_no_password(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("psycopg2")
+    lease = lease_of(tmp_path, "postgresql://u:hidden@127.0.0.1:9/none", "e")
+    with pytest.raises(LeaseHeld, match="nobody who can be asked") as refused:
+        lease.acquire()
+    assert "hidden" not in str(refused.value)
+
+
+@dataclass(slots=True, kw_only=True)
+class Watched:
+    """A host, the wire it hangs on, and all it said."""
+
+    host: subprocess.Popen[str]
+    wire: Wire
+    said: list[list[str]] = field(default_factory=list)
+
+    def listen(self) -> threading.Thread:
+        def read() -> None:
+            assert self.host.stdout is not None
+            for text in self.host.stdout:
+                self.said.append(text.split(maxsplit=3))
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        return thread
+
+    def acks(self) -> int:
+        return sum(line[0] == "ack" for line in self.said)
+
+
+def wait_for_progress(hosts: list[Watched]) -> None:
+    """Return when some host acknowledged a frame that it had not when this was called."""
+    before, deadline = [one.acks() for one in hosts], time.monotonic() + PATIENCE_SECONDS
+    while [one.acks() for one in hosts] == before:
+        assert time.monotonic() < deadline, [one.said[-3:] for one in hosts]
+        assert [one.host.poll() for one in hosts] == [None] * len(hosts)
+        RealClock().sleep_until(RealClock().now() + timedelta(milliseconds=20))
+
+
+def partition(hosts: list[Watched], draw: random.Random) -> None:
+    """Take one wire, or both, away for a while: cut, or silent with a server that notices late."""
+    chosen = draw.choice([hosts[:1], hosts[1:], hosts])
+    is_silent, clock = draw.random() < 0.5, RealClock()
+    for one in chosen:
+        one.wire.swallow() if is_silent else one.wire.cut()
+    for _ in range(2):
+        clock.sleep_until(clock.now() + timedelta(seconds=draw.uniform(0.02, 0.9)))
+        for one in chosen:
+            one.wire.let_server_notice()
+    for one in chosen:
+        one.wire.mend()
+
+
+def require_one_leader_at_a_time(hosts: list[Watched], folder: Path) -> int:
+    """Hold all that was acknowledged against the chain; give how many leaders wrote."""
+    assert [line for one in hosts for line in one.said if line[0] == "halt"] == []
+    report = verify_chain(folder / "journal", CHAIN)
+    assert report.ok, report.reason
+    frames = list(read_frames(folder / "journal", CHAIN))
+    epochs = [frame.meta["epoch"] for frame in frames]
+    assert epochs == sorted(epochs)
+    told = [{int(line[1]) for line in one.said if line[0] == "led"} for one in hosts]
+    assert not told[0] & told[1]
+    heads = {frame.sequence: (frame.meta["epoch"], frame.head.hex()) for frame in frames}
+    for one in hosts:
+        for line in one.said:
+            if line[0] == "ack":
+                assert heads[int(line[2])] == (int(line[1]), line[3].strip())
+    return len(set(epochs))
+
+
+def lead_under_partitions(url: str, folder: Path, *, partitions: int, seed: int) -> int:
+    """Let two hosts lead one chain while their wires come and go; give how many leaders wrote."""
+    draw = random.Random(seed)  # noqa: S311  # not for secrets
+    hosts, threads = [], []
+    for name in ("one", "two"):
+        place, wire = host_folder(folder / "shared", name), Wire(port_of(url))
+        address = f"postgresql://instgov@127.0.0.1:{wire.port}/postgres"
+        hosts.append(Watched(host=start(place, address), wire=wire))
+        threads.append(hosts[-1].listen())
+    try:
+        for _ in range(partitions):
+            wait_for_progress(hosts)
+            partition(hosts, draw)
+        wait_for_progress(hosts)
+    finally:
+        for one in hosts:
+            assert one.host.stdin is not None
+            one.host.stdin.close()
+        for one, thread in zip(hosts, threads, strict=True):
+            one.host.wait()
+            thread.join()
+            one.wire.close()
+    return require_one_leader_at_a_time(hosts, folder / "one")
+
+
+def test_under_partitions_no_two_hosts_ever_both_write(url: str, tmp_path: Path) -> None:
+    assert lead_under_partitions(url, tmp_path, partitions=3, seed=1) >= 2
+
+
+@pytest.mark.nightly
+def test_under_fifty_partitions_no_two_hosts_ever_both_write(url: str, tmp_path: Path) -> None:
+    assert lead_under_partitions(url, tmp_path, partitions=50, seed=2) >= 10
+
+
+def test_a_host_that_was_paused_finds_another_leading_and_writes_nothing(
+    url: str, tmp_path: Path
+) -> None:
+    hosts, threads = [], []
+    for name in ("one", "two"):
+        place, wire = host_folder(tmp_path / "shared", name), Wire(port_of(url))
+        address = f"postgresql://instgov@127.0.0.1:{wire.port}/postgres"
+        hosts.append(Watched(host=start(place, address), wire=wire))
+        threads.append(hosts[-1].listen())
+        wait_for_progress(hosts)
+    old = max(hosts, key=Watched.acks)
+    new = next(one for one in hosts if one is not old)
+    try:
+        os.kill(old.host.pid, signal.SIGSTOP)
+        old.wire.cut()  # the server gave it up
+        seen = new.acks()
+        while new.acks() == seen:
+            wait_for_progress([new])
+        old.wire.mend()
+        os.kill(old.host.pid, signal.SIGCONT)
+        wait_for_progress([new])
+    finally:
+        for one, thread in zip(hosts, threads, strict=True):
+            assert one.host.stdin is not None
+            one.host.stdin.close()
+            one.host.wait()
+            thread.join()
+            one.wire.close()
+    assert any(line[0] == "fenced" for line in old.said)
+    assert require_one_leader_at_a_time(hosts, tmp_path / "one") >= 2

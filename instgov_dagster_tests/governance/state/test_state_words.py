@@ -61,3 +61,8 @@ def test_an_operator_s_halt_says_who_and_why() -> None:
 @pytest.mark.parametrize("text", [None, "", "XXXX", "running", "HALT"])
 def test_a_text_that_names_no_state_is_stop(text: str | None) -> None:
     assert parse_state(text) is SystemStateName.STOP_SYSTEM
+
+
+@pytest.mark.parametrize("name", SystemStateName)
+def test_the_name_of_a_state_reads_as_that_state(name: SystemStateName) -> None:
+    assert parse_state(name.value) is name

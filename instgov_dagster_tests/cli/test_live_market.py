@@ -26,6 +26,7 @@ from instgov_dagster_tests.loop.homes import ASOF
 BEFORE_THE_OPEN = datetime(2025, 3, 12, 6, 30, tzinfo=UTC)
 TRADING = datetime(2025, 3, 12, 15, 0, tzinfo=UTC)
 AGREED = {f"{name}_agree": True for name in ("orders", "fills", "positions", "cash")}
+AGREED["parity"] = True
 
 
 class Rehearsal:

@@ -6,12 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
 from instgov_dagster.adapters.runtime import RealClock
 from instgov_dagster.cli.app import app
 from instgov_dagster.cli.instance import open_instance
+from instgov_dagster.definitions import defs
 from instgov_dagster_tests.adapters.wire.world import (
     SECRETS,
     LiveWorld,
@@ -23,7 +25,8 @@ from instgov_dagster_tests.loop.homes import ASOF
 
 BEFORE_THE_OPEN = datetime(2025, 3, 12, 6, 30, tzinfo=UTC)
 TRADING = datetime(2025, 3, 12, 15, 0, tzinfo=UTC)
-INVARIANTS = ("orders", "fills", "positions", "cash")
+AGREED = {f"{name}_agree": True for name in ("orders", "fills", "positions", "cash")}
+AGREED["parity"] = True
 
 
 class Rehearsal:
@@ -61,23 +64,23 @@ class Rehearsal:
         out, err = self._printed.readouterr()
         return result.exit_code, json.loads(out), out + err + result.output
 
-    def agreed(self) -> list[tuple[str, bool]]:
-        """Give what the checks of the asset `reconciliation` said last."""
-        import dagster as dg
-
+    def agreed(self) -> dict[str, bool]:
+        """Run the asset `reconciliation`, as what follows a day does, and give its checks."""
+        config = {"home": str(self.folder / "data"), "market": "live"}
+        job = defs().resolve_job_def("after_session")
         with open_instance(self.folder / "data") as instance:
-            records = [
-                instance.event_log_storage.get_latest_asset_check_execution_by_key(
-                    [dg.AssetCheckKey(dg.AssetKey("reconciliation"), f"{name}_agree")]
-                )
-                for name in INVARIANTS
-            ]
-        found = []
-        for name, record in zip(INVARIANTS, records, strict=True):
-            (row,) = record.values()
-            evaluation = row.event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]  # it was evaluated
-            found.append((name, evaluation.passed))
-        return found
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=ASOF.isoformat(),
+                run_config={
+                    "resources": {
+                        "platform": {"config": {**config, "config_dir": str(self.config)}}
+                    }
+                },
+                asset_selection=[dg.AssetKey("reconciliation")],
+                raise_on_error=False,
+            )
+        return {row.check_name: row.passed for row in result.get_asset_check_evaluations()}
 
 
 def test_a_night_and_a_session_over_the_wire_end_with_zero_and_agree(
@@ -86,9 +89,10 @@ def test_a_night_and_a_session_over_the_wire_end_with_zero_and_agree(
     rehearsal = Rehearsal(tmp_path, monkeypatch, capfd)
     with rehearsal.world:
         code, fields, said = rehearsal.call("run", "--cycles", "4", "--period", "0")
+        agreed = rehearsal.agreed()
     assert code == 0, said[-2000:]
     assert (fields["state"], fields["market"], fields["cycles"]) == ("RUNNING", "live", 4)
-    assert rehearsal.agreed() == [(name, True) for name in INVARIANTS]
+    assert agreed == AGREED
     # Before the New York exchange opens crypto alone trades.
     traded = {order["symbol"] for order in rehearsal.world.trading.orders.values()}
     assert traded <= {"BTC/USD"}
@@ -112,10 +116,11 @@ def test_a_night_and_thirty_paced_cycles_with_faults_end_with_zero_and_keep_ever
         wire.fail("POST /v2/orders", acts=True, times=1, status=504, body=echo)
         wire.fail("GET /v2/stocks/quotes/latest", times=2, spares=3, status=500, body=echo)
         code, fields, more = rehearsal.call("live", "--cycles", "30", "--period", "1")
+        agreed = rehearsal.agreed()
     assert code == 0, more[-2000:]
     assert (fields["state"], fields["cycles"]) == ("RUNNING", 30)
     assert fields["orders"] > 0
-    assert rehearsal.agreed() == [(name, True) for name in INVARIANTS]
+    assert agreed == AGREED
     names = [order["client_order_id"] for order in rehearsal.world.trading.orders.values()]
     assert len(names) == len(set(names))
     bodies = [path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file()]

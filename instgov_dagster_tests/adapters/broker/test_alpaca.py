@@ -28,7 +28,7 @@ from instgov_dagster_tests.adapters.wire.server import Wire
 from instgov_dagster_tests.adapters.wire.trading import Trading
 
 POST, FIND, DELETE = "POST /v2/orders", "GET /v2/orders:by", "DELETE /v2/orders/"
-TIMEOUT = 0.4
+TIMEOUT = 2.0
 
 
 class Account:

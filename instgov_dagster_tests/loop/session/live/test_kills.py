@@ -12,7 +12,7 @@ from instgov_dagster.loop.live.settling.after import reconcile_home
 from instgov_dagster_tests.adapters.wire.world import ShiftedClock
 from instgov_dagster_tests.loop.homes import ASOF
 from instgov_dagster_tests.loop.live.witness import LOOP, Executioner, require_nothing_lost
-from instgov_dagster_tests.loop.live_homes import living
+from instgov_dagster_tests.loop.session.live.homes import living
 
 POST = "POST /v2/orders"
 

@@ -18,7 +18,13 @@ from instgov_dagster.vocabulary.governance import Chain, SystemStateName
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.wire.world import SECRETS
 from instgov_dagster_tests.loop.homes import ASOF
-from instgov_dagster_tests.loop.live_homes import KNOWN, TRADING, LiveHome, believe, open_live
+from instgov_dagster_tests.loop.session.live.homes import (
+    KNOWN,
+    TRADING,
+    LiveHome,
+    believe,
+    open_live,
+)
 
 POST, FIND = "POST /v2/orders", "GET /v2/orders:by"
 QUOTES = "GET /v2/stocks/quotes/latest"

@@ -43,7 +43,7 @@ from instgov_dagster.vocabulary.governance import GovernanceDecision, SystemStat
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.loop.homes import ASOF
-from instgov_dagster_tests.loop.live_homes import TRADING, living
+from instgov_dagster_tests.loop.session.live.homes import TRADING, living
 
 Floats = NDArray[np.float64]
 KEY = b"k" * 32

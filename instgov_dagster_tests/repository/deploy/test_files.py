@@ -72,6 +72,7 @@ def help_of(words: list[str]) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+@pytest.mark.nightly  # each program loads the platform to print its help
 def test_every_command_that_is_started_exists_and_knows_its_options() -> None:
     wanted = {(Path(words[0]).name, *words[1:]) for words in commands()}
     assert len(wanted) >= 6

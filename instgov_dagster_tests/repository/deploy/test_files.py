@@ -159,6 +159,8 @@ def test_dagster_takes_the_instance_and_the_workspace(
         "HOST": "localhost", "PORT": "5432", "USER": "u", "PASSWORD": "p", "DB": "d",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"INSTGOV_PG_{name}", value)
+    monkeypatch.setenv("INSTGOV_CODE_HOST", "localhost")
+    monkeypatch.setenv("INSTGOV_CODE_PORT", "4000")
     taken = process_config(DagsterPostgresStorage.config_type(), settings)
     assert taken.success, taken.errors
     assert taken.value["postgres_db"]["port"] == 5432

@@ -65,13 +65,13 @@ check: .venv/.dev  ## style, format, architecture, types, security; advisories w
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 	@$(BIN)/bandit --quiet --configfile pyproject.toml --recursive instgov_dagster
-	@$(BIN)/python -m instgov_dagster_tests.repository.advisories
+	@$(BIN)/python -m instgov_dagster_tests.repository.security.advisories
 
 deployed: .venv/.dev  ## the deployed instance as separate processes on a real Postgres: a night, two sessions, an end
 	@$(BIN)/python -m pytest -m nightly instgov_dagster_tests/repository/deploy/test_deployed.py $(ARGS)
 
 sbom: .venv/.dev  ## print the bill of materials of the runtime's lock (CycloneDX)
-	@$(BIN)/python -m instgov_dagster_tests.repository.sbom
+	@$(BIN)/python -m instgov_dagster_tests.repository.security.sbom
 
 bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
 	@$(BIN)/instgov bench ingest $(ARGS)
@@ -86,7 +86,7 @@ docs: .venv/.dev  ## write the generated pages again (roadmap, reasons, governan
 lock: $(BIN)/uv  ## compile the four locks again from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --output-file requirements-dev.lock
-	@$(COMPILE) --extra deploy --constraint requirements-dev.lock --output-file requirements-deploy.lock
+	@$(COMPILE) --extra deploy --constraint requirements-dev.lock --output-file deploy/requirements.lock
 	@$(COMPILE) --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
 
 clean:  ## remove the environment and the caches; never data/

@@ -124,6 +124,7 @@ def test_the_readme_names_every_package_of_the_house() -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_code_a_document_quotes_stands_in_the_source(path: Path) -> None:
     places = [*(ROOT / "instgov_dagster").rglob("*.py"), ROOT / "conftest.py"]
+    places += (ROOT / "deploy").rglob("*.yaml")
     source = "\n".join(place.read_text(encoding="utf-8") for place in places)
     quoted = set(CODE.findall(path.read_text(encoding="utf-8")))
     assert {code for code in quoted if not re.search(rf"\b{code}\b", source)} == set()

@@ -71,11 +71,7 @@ def restore_backup(
         ``CHAIN_BROKEN``, ``ANCHOR_MISMATCH`` or ``SNAPSHOT_MISSING`` where what was restored does
         not verify, ``DISK_FULL`` or ``AUDIT_WRITE_FAILED`` where it cannot be written.
     """
-    manifest = read_manifest(source)
-    require_listed(source, manifest)
-    if manifest.is_keyed != (key is not None):
-        wanted = "needs the key its" if manifest.is_keyed else "must be read without a key: its"
-        raise InputError(f"{source} {wanted} chains were written with")
+    manifest = _read(source, key)
     _require_empty(home)
     with _alone_beside(home.root):
         require_free_space(home.root.parent, needed_bytes=2 * manifest.size_bytes + _SPARE_BYTES)
@@ -102,6 +98,15 @@ def restore_backup(
     return Restored(
         manifest=manifest, tables={**tables, **_rows(projection)}, frames=projection.frames
     )
+
+
+def _read(source: Path, key: bytes | None) -> Manifest:
+    manifest = read_manifest(source)
+    require_listed(source, manifest)
+    if manifest.is_keyed != (key is not None):
+        wanted = "needs the key its" if manifest.is_keyed else "must be read without a key: its"
+        raise InputError(f"{source} {wanted} chains were written with")
+    return manifest
 
 
 def _rows(projection: RebuildResult) -> dict[str, int]:

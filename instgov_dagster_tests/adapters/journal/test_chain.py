@@ -15,15 +15,19 @@ import pytest
 
 from instgov_dagster.adapters.journal import (
     BrokenFrame,
+    append_anchor,
     bundle_tables,
     chain_position,
+    compact_chain,
     is_bundle,
     key_from,
+    read_anchors,
     read_frames,
     unbundle,
     verify_chain,
 )
 from instgov_dagster.adapters.journal.frames import HEADER_BYTES, genesis
+from instgov_dagster.adapters.journal.segments import list_segments
 from instgov_dagster.vocabulary.errors import InputError, LeaseHeld, SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 from instgov_dagster_tests.adapters.journal.chains import (
@@ -285,3 +289,16 @@ def test_several_tables_go_through_one_frame_unchanged(tmp_path: Path) -> None:
     assert not is_bundle(rows(1))
     with pytest.raises(ValueError, match="at least one table"):
         bundle_tables({})
+
+
+def test_what_a_chain_writes_only_its_owner_reads(tmp_path: Path) -> None:
+    journal = write_chain(tmp_path, 4, segment_bytes=2000)
+    append_anchor(tmp_path / "anchors", journal.anchor())
+    with segment(tmp_path, max(list_segments(tmp_path, CHAIN))).open("ab") as stream:
+        stream.write(b"half a frame")
+    open_chain(tmp_path).close()
+    compact_chain(tmp_path, CHAIN, key=None, anchors=read_anchors(tmp_path / "anchors", CHAIN))
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    kinds = {path.suffix for path in written}
+    assert {".igj", ".parquet", ".jsonl", ".bin"} <= kinds
+    assert {oct(path.stat().st_mode & 0o777) for path in written} == {"0o600"}

@@ -27,7 +27,7 @@ FRAMES = 4
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("chain")
-    journal = write_chain(folder, FRAMES, segment_bytes=3000)
+    journal = write_chain(folder, FRAMES, segment_bytes=2000)
     append_anchor(folder / "anchors", journal.anchor())
     return folder
 

@@ -217,6 +217,7 @@ def test_under_fifty_partitions_no_two_hosts_ever_both_write(url: str, tmp_path:
     assert lead_under_partitions(url, tmp_path, partitions=50, seed=2) >= 10
 
 
+@pytest.mark.nightly
 def test_a_host_that_was_paused_finds_another_leading_and_writes_nothing(
     url: str, tmp_path: Path
 ) -> None:

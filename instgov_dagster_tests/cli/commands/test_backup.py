@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from instgov_dagster_tests.adapters.backup.homes import back_up, make_home
 from instgov_dagster_tests.cli.processes import copy_tree, instgov, told
 
 
@@ -25,10 +26,9 @@ def test_a_home_is_backed_up_restored_and_proved(ran: Path, tmp_path: Path) -> N
     assert (replay["cycles"], replay["identical"], replay["different"]) == (3, 3, [])
 
 
-def test_a_damaged_backup_ends_with_two_and_the_name_of_the_file(ran: Path, tmp_path: Path) -> None:
-    backup = tmp_path / "backup"
-    home = copy_tree(ran, tmp_path / "first") / "data"
-    assert instgov("backup", "--home", str(home), "--out", str(backup)).returncode == 0
+def test_a_damaged_backup_ends_with_two_and_the_name_of_the_file(tmp_path: Path) -> None:
+    home, backup = make_home(tmp_path), tmp_path / "backup"
+    back_up(home, backup)
     path = backup / "home" / "warehouse.duckdb"
     body = bytearray(path.read_bytes())
     body[len(body) // 2] ^= 1
@@ -37,7 +37,7 @@ def test_a_damaged_backup_ends_with_two_and_the_name_of_the_file(ran: Path, tmp_
     assert done.returncode == 2
     assert done.stderr.startswith(f"instgov: {path} must have {len(body)} bytes that hash to")
     assert done.stderr.count("\n") == 1
-    taken = instgov("restore", "--from", str(backup), "--home", str(home))
+    taken = instgov("restore", "--from", str(backup), "--home", str(home.root))
     assert taken.returncode == 2
-    assert taken.stderr == f"instgov: --home must be a new or an empty folder, was {home}\n"
-    assert {found.name for found in tmp_path.iterdir()} == {"backup", "first"}
+    assert taken.stderr == f"instgov: --home must be a new or an empty folder, was {home.root}\n"
+    assert {found.name for found in tmp_path.iterdir()} == {"backup", "data"}

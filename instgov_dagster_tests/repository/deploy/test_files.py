@@ -72,6 +72,7 @@ def help_of(words: list[str]) -> str | None:
     return done.stdout if done.returncode == 0 else None
 
 
+@pytest.mark.nightly  # each program loads the platform to print its help
 def test_every_command_that_is_started_exists_and_knows_its_options() -> None:
     wanted = {(Path(words[0]).name, *words[1:]) for words in commands()}
     assert len(wanted) >= 6
@@ -158,6 +159,8 @@ def test_dagster_takes_the_instance_and_the_workspace(
         "HOST": "localhost", "PORT": "5432", "USER": "u", "PASSWORD": "p", "DB": "d",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"INSTGOV_PG_{name}", value)
+    monkeypatch.setenv("INSTGOV_CODE_HOST", "localhost")
+    monkeypatch.setenv("INSTGOV_CODE_PORT", "4000")
     taken = process_config(DagsterPostgresStorage.config_type(), settings)
     assert taken.success, taken.errors
     assert taken.value["postgres_db"]["port"] == 5432

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster_tests.repository.roadmap import ROOT
-from instgov_dagster_tests.repository.sbom import bill_of_materials, locked
+from instgov_dagster_tests.repository.security.sbom import bill_of_materials, locked
 
 PACKAGE = ROOT / "instgov_dagster"
 _ASKS = {"execute", "executemany", "sql"}
@@ -81,7 +81,9 @@ def test_the_bill_of_materials_names_every_locked_package_once() -> None:
     assert json.dumps(bill, sort_keys=True) == json.dumps(bill_of_materials(), sort_keys=True)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "deploy/requirements.lock"]
+)
 def test_every_locked_package_has_a_hash(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     pins = [at for at, line in enumerate(lines) if "==" in line and not line.startswith((" ", "#"))]

@@ -10,6 +10,7 @@ from instgov_dagster.cli.commands import (
     operate,
     prove,
     run,
+    show,
     veto,
     why,
 )
@@ -31,6 +32,8 @@ app.command(name="quality")(inspect.quality_command)
 app.command(name="halt")(operate.halt_command)
 app.command(name="resume")(operate.resume_command)
 app.command(name="rebuild")(operate.rebuild_command)
+app.command(name="report")(show.report_command)
+app.command(name="dashboard")(show.dashboard_command)
 app.command(name="prove")(prove.prove_command)
 app.command(name="drill")(prove.drill_command)
 app.add_typer(audit.app, name="audit")

@@ -1,6 +1,8 @@
 """Line and area charts as SVG text, small enough to stand inside a page; no model is known here."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -121,3 +123,46 @@ def area_chart(title: str, x: Floats, shares: Mapping[str, Floats], *, ticks: Se
         body += f'<path d="{upper}{lower}Z" fill="{_COLOURS[k % len(_COLOURS)]}"/>'
         base = top
     return _frame(title, ticks, 0.0, 1.0, body + _legend(list(shares)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Curves:
+    """What a picture draws: named lines, or shares that sum to one, over one axis.
+
+    Attributes
+    ----------
+    x, series
+        Shape ``(n,)`` each, at least one point.
+    labels
+        How each ``x`` is called by whoever draws it anew: an ISO date or a number.
+    ticks
+        Words under the axis, evenly spaced.
+    bounds
+        Lowest and highest level; those of the values where None.
+    is_stacked
+        The series are shares, stacked on one another.
+    """
+
+    title: str
+    x: Floats
+    labels: Sequence[str | float]
+    series: Mapping[str, Floats]
+    ticks: Sequence[str]
+    bounds: tuple[float, float] | None = None
+    is_stacked: bool = False
+
+    def svg(self) -> str:
+        """Draw them."""
+        if self.is_stacked:
+            return area_chart(self.title, self.x, self.series, ticks=self.ticks)
+        return line_chart(self.title, self.x, self.series, ticks=self.ticks, bounds=self.bounds)
+
+    def points(self) -> str:
+        """Write the points drawn as JSON: ``x`` and ``series``; what is unknown is null."""
+        keep = _thinned(self.x.shape[0])
+        series = {
+            name: [float(f"{v:.6g}") if np.isfinite(v) else None for v in line[keep]]
+            for name, line in self.series.items()
+        }
+        told = {"x": [self.labels[k] for k in keep], "series": series}
+        return json.dumps(told, separators=(",", ":"), allow_nan=False)

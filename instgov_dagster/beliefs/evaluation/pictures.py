@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.evaluation.charts import Floats, area_chart, line_chart
+from instgov_dagster.beliefs.evaluation.charts import Curves, Floats
 from instgov_dagster.beliefs.evaluation.statistics import rank_correlations
 from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.beliefs.models import BENCHMARK
@@ -20,25 +20,32 @@ from instgov_dagster.beliefs.trust.decay import (
 from instgov_dagster.vocabulary.beliefs import Regime
 from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy
 
-PICTURE_SCHEMA = pl.Schema({"name": pl.String(), "title": pl.String(), "svg": pl.String()})
+PICTURE_SCHEMA = pl.Schema(
+    {"name": pl.String(), "title": pl.String(), "svg": pl.String(), "points": pl.String()}
+)
 
 
-def _days(dates: NDArray[np.datetime64]) -> tuple[Floats, Sequence[str]]:
+def _days(dates: NDArray[np.datetime64]) -> tuple[Floats, list[str], Sequence[str]]:
     days = dates.astype("datetime64[D]")
+    names = [str(day) for day in days]
     places = np.linspace(0, len(days) - 1, 3).round().astype(int)
-    return days.astype(np.float64), [str(days[k]) for k in places]
+    return days.astype(np.float64), names, [names[k] for k in places]
 
 
-def regime_picture(path: pl.DataFrame) -> str:
+def regime_picture(path: pl.DataFrame) -> Curves:
     """Stack the filtered probabilities of the regimes, session by session."""
-    x, ticks = _days(path["session"].to_numpy())
+    x, labels, ticks = _days(path["session"].to_numpy())
     shares = {
         regime.value: path[f"current_belief_{regime.value.lower()}"].to_numpy() for regime in Regime
     }
-    return area_chart("Filtered regime probabilities", x, shares, ticks=ticks)
+    title = "Filtered regime probabilities"
+    return Curves(
+        title=title, x=x, labels=labels, series=shares, ticks=ticks, bounds=(0.0, 1.0),
+        is_stacked=True,
+    )  # fmt: skip
 
 
-def reliability_picture(walked: Walk, policy: ModelPolicy) -> str:
+def reliability_picture(walked: Walk, policy: ModelPolicy) -> Curves:
     """Set how often outcomes fell below each stated level against the level itself."""
     from scipy.special import stdtr  # scipy is heavy at import
 
@@ -51,16 +58,17 @@ def reliability_picture(walked: Walk, policy: ModelPolicy) -> str:
         pit = np.asarray(stdtr(law.dof, errors[np.isfinite(errors)] / law.unit))
         share = np.searchsorted(np.sort(pit), levels, side="right") / max(pit.size, 1)
         series[name] = share if pit.size else np.full(levels.shape, np.nan)
-    return line_chart(
-        "Reliability: share of outcomes below each stated level",
-        levels, series, ticks=("0", "0.5", "1"), bounds=(0.0, 1.0),
+    return Curves(
+        title="Reliability: share of outcomes below each stated level",
+        x=levels, labels=levels.tolist(), series=series, ticks=("0", "0.5", "1"),
+        bounds=(0.0, 1.0),
     )  # fmt: skip
 
 
-def decay_picture(walked: Walk, policy: ModelPolicy) -> str:
+def decay_picture(walked: Walk, policy: ModelPolicy) -> Curves:
     """Draw the median factor that each model's recent error leaves of its weight."""
     health = policy.health
-    x, ticks = _days(walked.dates)
+    x, labels, ticks = _days(walked.dates)
     series: dict[str, Floats] = {}
     for name in _judged(walked, policy):
         errors = session_errors(walked, walked.mus[name])
@@ -69,9 +77,10 @@ def decay_picture(walked: Walk, policy: ModelPolicy) -> str:
         )
         factor = np.where(np.isfinite(ratio), error_factor(ratio, health), np.nan)
         series[name] = _medians(factor)
-    return line_chart(
-        "Decay by error: median over symbols", x, series, ticks=ticks, bounds=(0.0, 1.0)
-    )
+    return Curves(
+        title="Decay by error: median over symbols",
+        x=x, labels=labels, series=series, ticks=ticks, bounds=(0.0, 1.0),
+    )  # fmt: skip
 
 
 def _medians(values: Floats) -> Floats:
@@ -82,11 +91,11 @@ def _medians(values: Floats) -> Floats:
     return out
 
 
-def correlation_picture(walked: Walk, policy: ModelPolicy) -> str:
+def correlation_picture(walked: Walk, policy: ModelPolicy) -> Curves:
     """Draw the mean rank correlation of each model over a trailing window."""
     rules = policy.evaluation
     outcome = walked.future() / walked.sigma
-    x, ticks = _days(walked.dates)
+    x, labels, ticks = _days(walked.dates)
     series: dict[str, Floats] = {}
     for name in _judged(walked, policy):
         said = walked.mus[name] / walked.sigma
@@ -97,7 +106,7 @@ def correlation_picture(walked: Walk, policy: ModelPolicy) -> str:
         mean = rolling_sum(found, window) / np.maximum(count, 1.0)
         series[name] = np.where(held & (count >= rules.min_sessions), mean, np.nan)
     title = f"Rank correlation with the next {walked.horizon} sessions, {window_of(policy)}"
-    return line_chart(title, x, series, ticks=ticks)
+    return Curves(title=title, x=x, labels=labels, series=series, ticks=ticks)
 
 
 def window_of(policy: ModelPolicy) -> str:
@@ -122,11 +131,14 @@ def belief_pictures(walked: Walk, path: pl.DataFrame, policy: ModelPolicy) -> pl
         The models drawn, and the windows.
     """
     with np.errstate(all="ignore"):
-        drawn: Mapping[str, tuple[str, str]] = {
+        drawn: Mapping[str, tuple[str, Curves]] = {
             "regime": ("What was believed of the regime", regime_picture(path)),
             "reliability": ("How often what was stated came", reliability_picture(walked, policy)),
             "decay": ("What errors left of the models' weight", decay_picture(walked, policy)),
             "rank_ic": ("How forecasts ranked with outcomes", correlation_picture(walked, policy)),
         }
-    rows = [{"name": name, "title": title, "svg": svg} for name, (title, svg) in drawn.items()]
+    rows = [
+        {"name": name, "title": title, "svg": curves.svg(), "points": curves.points()}
+        for name, (title, curves) in drawn.items()
+    ]
     return pl.DataFrame(rows, schema=PICTURE_SCHEMA).sort("name")

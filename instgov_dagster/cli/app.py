@@ -19,7 +19,6 @@ app = typer.Typer(
     name="instgov",
     help="Institutional trading governance: nights, live sessions, their state and their proof.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command(name="run")(run.run_command)

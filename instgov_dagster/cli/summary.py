@@ -12,9 +12,9 @@ import polars as pl
 from instgov_dagster.adapters.journal import key_from
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.night_store import is_written, read_night
+from instgov_dagster.adapters.store.published import SUMMARY_FILE
 from instgov_dagster.dashboard.report import write_report
 from instgov_dagster.governance.state.rows import cause_to_dict
-from instgov_dagster.loop.session import SUMMARY_FILE
 from instgov_dagster.loop.state_log import StateLog, head_of
 
 if TYPE_CHECKING:

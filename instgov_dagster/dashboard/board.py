@@ -16,13 +16,13 @@ from instgov_dagster.adapters.runtime import Clock, Home, RealClock
 from instgov_dagster.adapters.store.projector import ProjectionLag, projection_lag
 from instgov_dagster.adapters.store.published import (
     CURRENT_FILE,
+    SUMMARY_FILE,
     PublishedSnapshot,
     current_snapshot_id,
     read_snapshot,
 )
 from instgov_dagster.dashboard.model import Rhythm, Standing
 from instgov_dagster.dashboard.tail import JournalTail
-from instgov_dagster.loop.session import SUMMARY_FILE
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, SystemState

@@ -23,8 +23,13 @@ def figure_json(section: Section) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def page_json(board: Board, page: Page) -> str:
+def page_json(board: Board, page: Page, *, tag: str) -> str:
     """Write all that a page shows as one JSON object.
+
+    Parameters
+    ----------
+    tag
+        What this content is known by: a browser that names it is told that nothing changed.
 
     Notes
     -----
@@ -32,6 +37,7 @@ def page_json(board: Board, page: Page) -> str:
     """
     sections = ",".join(_section_json(section) for section in page.sections)
     told = {
+        "tag": tag,
         "state": board.state.name.value,
         "standing": board.standing.value,
         "at": board.at.isoformat(timespec="seconds"),
@@ -61,6 +67,7 @@ def document(board: Board, page: Page) -> str:
 <link rel="stylesheet" href="/static/board.css">
 <link rel="stylesheet" href="/static/plotly.css" id="plotly.js-style-global" \
 class="no-inline-styles">
+<script src="/static/strict.js" defer></script>
 <script src="/static/plotly.min.js" defer></script>
 <script src="/static/board.js" defer></script>
 </head>

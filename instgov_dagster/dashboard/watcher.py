@@ -1,5 +1,6 @@
 """The board kept fresh in a thread of its own; whoever asks gets the last reading, or STALE."""
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from instgov_dagster.dashboard.payload import document, page_json, query_key
 #: A reading older than so many of its intervals is no longer the present.
 _OLD_AFTER = 4.0
 _MOST_HELD = 64
+_TAG_CHARS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +68,14 @@ class Watcher:
             If there is no such page.
         """
         board = self.board
-        tag, name = version_of(key, board), query_key(key, query)
+        version, name = version_of(key, board), query_key(key, query)
+        tag = hashlib.sha256(f"{name} {version}".encode()).hexdigest()[:_TAG_CHARS]
         with self._lock:
             held = self._held.get(name)
             if held is not None and held.tag == tag:
                 return held
         page = PAGES[key].page(board, query)
-        made = Payload(tag=tag, body=page_json(board, page).encode())
+        made = Payload(tag=tag, body=page_json(board, page, tag=tag).encode())
         with self._lock:
             if len(self._held) >= _MOST_HELD:
                 self._held.clear()

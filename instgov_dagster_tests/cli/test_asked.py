@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster.adapters.runtime import FileLock, Home
-from instgov_dagster.adapters.store.published import CURRENT_FILE
+from instgov_dagster.adapters.store.published import CURRENT_FILE, SUMMARY_FILE
 from instgov_dagster.cli.instance import Outcome, open_instance, run_job
 from instgov_dagster.cli.options import resolve_asof
 from instgov_dagster.cli.summary import collect
 from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.platform import open_platform
-from instgov_dagster.loop.session import SUMMARY_FILE
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InputError, LeaseHeld
 from instgov_dagster.vocabulary.governance import SystemStateName

@@ -52,8 +52,8 @@ def status(home: HomeOption, config: ConfigOption) -> dict[str, Any]:
     from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import Home, RealClock
+    from instgov_dagster.adapters.store.published import SUMMARY_FILE
     from instgov_dagster.governance.state.rows import cause_to_dict
-    from instgov_dagster.loop.session import SUMMARY_FILE
     from instgov_dagster.loop.state_log import StateLog, head_of, state_since
 
     place = Home(resolve_home(home))

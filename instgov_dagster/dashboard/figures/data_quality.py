@@ -58,11 +58,7 @@ def score_figure(quality: pl.DataFrame, *, invalid_below: float) -> go.Figure:
         marker={"color": [VERMILION if score < invalid_below else BLUE for score in scores]},
     )
     made = figure(bars, y_title="quality score, 0 to 1", has_legend=False)
-    made.add_hline(
-        y=invalid_below,
-        line={"color": VERMILION, "dash": "dash", "width": 2},
-        annotation_text=f"INVALID_DATA below {invalid_below:g}",
-    )
+    made.add_hline(y=invalid_below, line={"color": VERMILION, "dash": "dash", "width": 2})
     return made
 
 

@@ -1,6 +1,6 @@
 """Decisions in pictures: when, what, why not, and how many came how far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 import polars as pl
@@ -129,23 +129,32 @@ def funnel_figure(stages: Sequence[tuple[str, int]]) -> go.Figure:
     return figure(bars, has_legend=False, height=90 + 44 * len(stages))
 
 
-def headroom_figure(gates: Sequence[tuple[str, float]]) -> go.Figure:
-    """Draw by how much one decision passed or failed each gate, in the gate's own unit."""
-    names = [name for name, _ in gates]
-    values = [value for _, value in gates]
+def headroom_figure(gates: Sequence[tuple[str, float]], limits: Mapping[str, float]) -> go.Figure:
+    """Draw what one decision left of each gate's limit: 1 all of it, below 0 a breach.
+
+    Parameters
+    ----------
+    gates
+        Name and headroom in the gate's own unit.
+    limits
+        The gates' limits in the same units; a gate without one is not drawn.
+    """
+    names = [name for name, _ in gates if limits.get(name)]
+    values = [room / limits[name] for name, room in gates if limits.get(name)]
     bars = go.Bar(
         x=values,
         y=names,
         orientation="h",
         marker={"color": [BLUE if value >= 0.0 else VERMILION for value in values]},
-        text=[f"{value:.4g}" for value in values],
+        text=[f"{value:.1%}" for value in values],
         textposition="auto",
     )
     made = figure(
         bars,
-        x_title="headroom: below zero is a breach",
+        x_title="share of the limit that is left",
         has_legend=False,
         height=90 + 34 * len(names),
     )
+    made.update_xaxes(tickformat=".0%")
     made.update_yaxes(autorange="reversed")
     return made

@@ -44,7 +44,7 @@ def cvar_figure(cycles: pl.DataFrame, *, limit: float) -> go.Figure:
         for name, colour, dash in zip(_MEASURES, PALETTE, ("solid", "dot", "dashdot"), strict=False)
     ]
     made = figure(*lines, x_title="time of the market, UTC", y_title="CVaR, share of NAV")
-    made.update_yaxes(rangemode="tozero")
+    made.update_yaxes(rangemode="tozero", tickformat=".1%")
     return limit_line(made, limit, f"limit {limit:.2%}")
 
 
@@ -65,6 +65,7 @@ def limits_figure(rows: Sequence[Mapping[str, float | str | None]]) -> go.Figure
         marker={"color": [alarm_colour(share) for share in shares]},
         text=[f"{share:.0%}" for share in shares],
         textposition="auto",
+        textangle=0,
     )
     made = figure(
         bar, x_title="share of the limit used", has_legend=False, height=80 + 34 * len(known)
@@ -106,7 +107,9 @@ def contribution_figure(rows: pl.DataFrame) -> go.Figure:
         y=values,
         marker={"color": [BLUE if value >= 0 else GREEN for value in values]},
     )
-    return figure(bar, y_title="contribution to CVaR, share of NAV", has_legend=False)
+    made = figure(bar, y_title="contribution to CVaR, share of NAV", has_legend=False)
+    made.update_yaxes(tickformat=".2%")
+    return made
 
 
 def loss_figure(losses: Sequence[float], *, cvar: float, quantile: float) -> go.Figure:
@@ -115,6 +118,7 @@ def loss_figure(losses: Sequence[float], *, cvar: float, quantile: float) -> go.
     made = figure(
         bars, x_title="loss over five sessions, share of NAV", y_title="scenarios", has_legend=False
     )
+    made.update_xaxes(tickformat=".2%")
     for level, name, colour in ((quantile, "VaR", ORANGE), (cvar, "CVaR", VERMILION)):
         made.add_vline(
             x=level, line={"color": colour, "dash": "dash", "width": 2}, annotation_text=name

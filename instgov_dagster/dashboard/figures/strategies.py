@@ -1,7 +1,7 @@
 """Strategies in pictures: their lives as bars over time, their capital under its cap."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 import plotly.graph_objects as go
 import polars as pl
@@ -22,6 +22,8 @@ _STAGES = {
     "DECOMMISSIONED": GREY,
 }
 _MS_PER_DAY = 86_400_000
+#: A young home is drawn on a month, not on its hours.
+_LEAST_DAYS = 30
 
 
 def gantt_figure(lives: pl.DataFrame, *, until: date) -> go.Figure:
@@ -53,12 +55,16 @@ def gantt_figure(lives: pl.DataFrame, *, until: date) -> go.Figure:
                 marker={"color": colour},
                 text=[f"{stage}, {n} d" for n in days],
                 textposition="inside",
+                insidetextanchor="middle",
+                textangle=0,
                 hovertemplate="%{y}: %{text}<extra></extra>",
             )
         )
     n_strategies = lives["strategy_id"].n_unique()
     made = figure(*bars, x_title="date", height=120 + 36 * n_strategies)
-    made.update_xaxes(type="date")
+    born = min(lives["start_date"].to_list(), default=until)
+    end = max(until, born + timedelta(days=_LEAST_DAYS))
+    made.update_xaxes(type="date", range=[born.isoformat(), end.isoformat()])
     made.update_layout(barmode="overlay")
     return made
 

@@ -60,6 +60,7 @@ def figure(
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",
         barmode="relative",
+        uniformtext={"minsize": 9, "mode": "show"},
     )
     made.update_xaxes(title_text=x_title, zeroline=False, automargin=True)
     made.update_yaxes(title_text=y_title, zeroline=False, automargin=True)

@@ -89,7 +89,9 @@ def drills_section(board: Board) -> Section:
                     for row in rows
                 ),
             ),
-        ),
+        )
+        if rows
+        else (),
         missing="" if rows else "No drill is recorded: the job fire_drills holds them.",
     )
 

@@ -21,7 +21,7 @@ RHYTHM = Rhythm.PUBLICATION
 METRICS = {
     "rank_ic": "Mean rank correlation of forecasts with outcomes; above zero is skill.",
     "oos_r2": "Out-of-sample R squared against the benchmark; above zero is skill.",
-    "diebold_mariano": "Difference of squared errors against the benchmark; above zero is better.",
+    "diebold_mariano": "Difference of squared errors against the benchmark; below zero is better.",
     "qlike": "QLIKE loss of the volatility models; lower is better.",
 }
 

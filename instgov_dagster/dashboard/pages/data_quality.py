@@ -75,7 +75,7 @@ def scores_section(board: Board) -> Section:
     return Section(
         key="scores",
         title=title,
-        says=f"{n_invalid} of {quality.height} symbols are INVALID_DATA, below {below:g}.",
+        says=f"{n_invalid} of {quality.height} symbols are INVALID_DATA: a score below {below:g}.",
         source=source,
         figure=score_figure(quality, invalid_below=below),
         tables=(

@@ -17,6 +17,7 @@ from instgov_dagster.dashboard.figures.decisions import (
     verdicts_figure,
 )
 from instgov_dagster.dashboard.model import Cell, DecisionForm, Page, Rhythm, Section, Table
+from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 KEY, TITLE = "decisions", "Decisions"
@@ -102,7 +103,7 @@ def drilled(
             says=f"{symbol} was decided {row['decision']}: "
             + " ".join(ReasonCode(code).sentence for code in row["reason_codes"]),
             source=source,
-            figure=headroom_figure(gates) if gates else None,
+            figure=headroom_figure(gates, gate_limits(board.policy)) if gates else None,
             tables=(
                 _gates_table(row, gates),
                 _reasons_table(row["reason_codes"]),
@@ -112,6 +113,20 @@ def drilled(
             ),
         ),
     )
+
+
+def gate_limits(policy: Policy) -> dict[str, float]:
+    """Give the limit of each gate that has a fixed one, in the unit of its headroom."""
+    cvar, limits = policy.cvar, policy.limits
+    return {
+        "cvar": cvar.portfolio_limit,
+        "prefix_cvar": cvar.portfolio_limit,
+        "marginal_cvar": cvar.marginal_limit,
+        "leverage": limits.leverage,
+        "drawdown": limits.drawdown,
+        "correlation": limits.correlation,
+        "sector": limits.sector,
+    }
 
 
 def _gates_table(row: Mapping[str, Any], gates: list[tuple[str, float]]) -> Table:

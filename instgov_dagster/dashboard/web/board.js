@@ -4,7 +4,7 @@
 (() => {
   const EVERY_MS = 1000, STALE_MS = 4000;
   const root = document.documentElement, body = document.body;
-  let etag = "", answered = Date.now(), drawn = {}, held = {}, said = {};
+  let tag = "", answered = Date.now(), drawn = {}, held = {}, said = {};
 
   const ink = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 
@@ -76,15 +76,16 @@
 
   async function ask() {
     try {
-      const told = await fetch(`/api/${body.dataset.page}${location.search}`, {
-        headers: etag ? { "If-None-Match": etag } : {}, cache: "no-store", credentials: "same-origin",
-      });
-      if (told.status === 200) { etag = told.headers.get("ETag") || ""; show(await told.json()); }
-      else if (told.status !== 304) { throw new Error(`the server answers ${told.status}`); }
+      const asked = new URLSearchParams(location.search);
+      asked.set("known", tag);
+      const answer = await fetch(`/api/${body.dataset.page}?${asked}`, { cache: "no-store", credentials: "same-origin" });
+      if (!answer.ok) { throw new Error(`the server answers ${answer.status}`); }
+      const told = await answer.json();
+      if (told.tag) { tag = told.tag; show(told); }
       answered = Date.now();
       delete body.dataset.lost;
     } catch (error) {
-      if (Date.now() - answered > STALE_MS) { etag = ""; drawn = {}; said = {}; lost("the server of this page does not answer"); }
+      if (Date.now() - answered > STALE_MS) { tag = ""; drawn = {}; said = {}; lost("the server of this page does not answer"); }
     }
     setTimeout(ask, EVERY_MS);
   }

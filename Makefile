@@ -13,7 +13,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly mutation check bench performance docs lock clean
+.PHONY: help run dev test nightly mutation check browser bench performance docs lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -64,6 +64,11 @@ check: .venv/.dev  ## style, format, architecture, types
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
+
+# Tests in a browser skip where either is missing. Neither is part of the product or of its locks.
+browser: .venv/.dev  ## install what the tests in a browser need: Chromium by apt, axe-core by npm
+	@command -v chromium >/dev/null || apt-get install -y -qq chromium >/dev/null
+	@npm install --silent --no-save --no-audit --no-fund --prefix .venv/axe axe-core@4 >/dev/null
 
 bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
 	@$(BIN)/instgov bench ingest $(ARGS)

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from instgov_dagster.dashboard.metrics import health, prometheus
 from instgov_dagster.dashboard.pages import PAGES
 from instgov_dagster.dashboard.watcher import Watcher
 from instgov_dagster.vocabulary.errors import InputError
+
+LOGGER = logging.getLogger("instgov.dashboard")
 
 #: Nothing but this server's own files may be loaded, run or asked.
 POLICY: Final = (
@@ -152,7 +155,12 @@ class _Question(BaseHTTPRequestHandler):
                 HTTPStatus.UNAUTHORIZED, "a token is asked for", {"WWW-Authenticate": "Basic"}
             )
         else:
-            self._route()
+            try:
+                self._route()
+            except Exception as error:  # noqa: BLE001  # whatever a page stumbles over, the rest is served
+                LOGGER.exception("%s could not be answered", self.path)
+                why = f"the page cannot be made: {type(error).__name__}"
+                self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, why)
 
     def _refuse_method(self) -> None:
         # Whatever a body holds is not read: the connection ends with the answer.

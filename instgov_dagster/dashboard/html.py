@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.model import Cell, Page, Section, Standing, Table, Tile
+from instgov_dagster.dashboard.reading.board import Board
 
 #: What each standing means to whoever looks, in one sentence.
 STANDING_WORDS = {

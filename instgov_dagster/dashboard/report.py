@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from instgov_dagster.adapters.runtime import Home, replace_durably
-from instgov_dagster.dashboard.board import Board, read_board
 from instgov_dagster.dashboard.html import banner_html, section_html, tiles_html
 from instgov_dagster.dashboard.model import Page, Section, Table
 from instgov_dagster.dashboard.pages import PAGES
-from instgov_dagster.dashboard.payload import figure_json
-from instgov_dagster.dashboard.server import static_file
+from instgov_dagster.dashboard.reading.board import Board, read_board
+from instgov_dagster.dashboard.serving.payload import figure_json
+from instgov_dagster.dashboard.serving.server import static_file
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError
 

@@ -48,7 +48,7 @@ def test_a_session_that_loses_the_lease_after_it_was_asked_for_never_led(
 def test_what_another_session_left_is_not_told_as_this_one_s(ran: Path) -> None:
     platform = open_platform(settings_of(ran / "data"), {})
     summary = json.loads((platform.home.published / SUMMARY_FILE).read_text())
-    report = platform.home.published / "report.md"
+    report = platform.home.published / "report.html"
     page = report.read_bytes()
     own = collect(platform, ASOF, summary["run_id"])
     assert (own["cycles"], own["nav"]) == (3, summary["nav_usd"])

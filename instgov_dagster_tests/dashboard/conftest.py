@@ -11,10 +11,10 @@ import pytest
 
 from instgov_dagster.adapters.journal import Journal
 from instgov_dagster.adapters.runtime import Home
-from instgov_dagster.dashboard.board import Board, BoardReader
-from instgov_dagster.dashboard.publishing import publish_tables
-from instgov_dagster.dashboard.server import DashboardServer
-from instgov_dagster.dashboard.watcher import Watcher
+from instgov_dagster.dashboard.reading.board import Board, BoardReader
+from instgov_dagster.dashboard.reading.publishing import publish_tables
+from instgov_dagster.dashboard.serving.server import DashboardServer
+from instgov_dagster.dashboard.serving.watcher import Watcher
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.session import run_session

@@ -9,8 +9,8 @@ import pytest
 
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.dashboard import report as report_module
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.pages import PAGES
+from instgov_dagster.dashboard.reading.board import Board
 from instgov_dagster.dashboard.report import MOST_BYTES, report_html, write_report
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.config import Policy

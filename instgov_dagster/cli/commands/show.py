@@ -83,9 +83,9 @@ def _serve(place: "Home", policy: "Policy", host: str, port: int) -> None:
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import RealClock
     from instgov_dagster.adapters.stopping import graceful_stop, wait_until
-    from instgov_dagster.dashboard.board import BoardReader
-    from instgov_dagster.dashboard.server import DashboardServer, require_safe
-    from instgov_dagster.dashboard.watcher import Watcher
+    from instgov_dagster.dashboard.reading.board import BoardReader
+    from instgov_dagster.dashboard.serving.server import DashboardServer, require_safe
+    from instgov_dagster.dashboard.serving.watcher import Watcher
 
     token = os.environ.get(_TOKEN) or None
     require_safe(host, token)

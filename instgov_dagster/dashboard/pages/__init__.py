@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.model import Page, Rhythm
 from instgov_dagster.dashboard.pages import (
     audit,
@@ -16,6 +15,7 @@ from instgov_dagster.dashboard.pages import (
     risk,
     strategies,
 )
+from instgov_dagster.dashboard.reading.board import Board
 
 
 class PageModule(Protocol):

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.audit import card_figure, chains_figure
 from instgov_dagster.dashboard.model import Page, Rhythm, Section, Table
+from instgov_dagster.dashboard.reading.board import Board
 
 KEY, TITLE = "audit", "Audit"
 FOLDERS = ("night", "dashboard", "report_card")

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.beliefs import (
     curves_figure,
     regime_figure,
@@ -12,6 +11,7 @@ from instgov_dagster.dashboard.figures.beliefs import (
     transition_figure,
 )
 from instgov_dagster.dashboard.model import Page, Rhythm, Section, Table
+from instgov_dagster.dashboard.reading.board import Board
 from instgov_dagster.vocabulary.beliefs import Regime
 
 KEY, TITLE = "beliefs", "Beliefs"

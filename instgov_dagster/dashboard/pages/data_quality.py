@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import polars as pl
 
 from instgov_dagster.bars.providers import CAPABILITIES
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.data_quality import (
     coverage_figure,
     penalties,
@@ -13,6 +12,7 @@ from instgov_dagster.dashboard.figures.data_quality import (
     score_figure,
 )
 from instgov_dagster.dashboard.model import Page, Rhythm, Section, Table
+from instgov_dagster.dashboard.reading.board import Board
 
 KEY, TITLE = "data-quality", "Data quality"
 FOLDERS = ("night", "dashboard")

@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 
 import polars as pl
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.decisions import (
     funnel_figure,
     headroom_figure,
@@ -17,6 +16,7 @@ from instgov_dagster.dashboard.figures.decisions import (
     verdicts_figure,
 )
 from instgov_dagster.dashboard.model import Cell, DecisionForm, Page, Rhythm, Section, Table
+from instgov_dagster.dashboard.reading.board import Board
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 

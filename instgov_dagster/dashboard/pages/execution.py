@@ -5,9 +5,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.execution import cost_figure, last_states, states_figure
 from instgov_dagster.dashboard.model import Cell, Page, Rhythm, Section, Table
+from instgov_dagster.dashboard.reading.board import Board
 
 KEY, TITLE = "execution", "Execution"
 FOLDERS = ("live", "dashboard")

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.risk import (
     cvar_figure,
     limits_figure,
@@ -11,6 +10,7 @@ from instgov_dagster.dashboard.figures.risk import (
     used_share,
 )
 from instgov_dagster.dashboard.model import Page, Rhythm, Section, Standing, Table, Tile
+from instgov_dagster.dashboard.reading.board import Board
 
 KEY, TITLE = "overview", "Overview"
 FOLDERS = ("night", "live")

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from instgov_dagster.capital.cvar.tail import cvar as exact_cvar
 from instgov_dagster.capital.cvar.tail import value_at_risk
 from instgov_dagster.capital.scenarios import symbols_hash
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.risk import (
     contribution_figure,
     limits_figure,
@@ -17,6 +16,7 @@ from instgov_dagster.dashboard.figures.risk import (
 )
 from instgov_dagster.dashboard.model import Page, Rhythm, Section, Table
 from instgov_dagster.dashboard.pages.overview import cvar_section, limits_section
+from instgov_dagster.dashboard.reading.board import Board
 from instgov_dagster.vocabulary.bars import AssetClass
 
 KEY, TITLE = "risk", "Risk"

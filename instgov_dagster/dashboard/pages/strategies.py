@@ -6,10 +6,10 @@ from datetime import date
 
 import polars as pl
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.figures.strategies import allocation_figure, gantt_figure
 from instgov_dagster.dashboard.model import Page, Rhythm, Section, Table
 from instgov_dagster.dashboard.pages.risk import last_allocations
+from instgov_dagster.dashboard.reading.board import Board
 
 KEY, TITLE = "strategies", "Strategies"
 FOLDERS = ("night", "live", "dashboard")

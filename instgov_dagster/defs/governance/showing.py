@@ -40,7 +40,7 @@ def dashboard_tables(
 
 def publish_pages(platform: PlatformResource, day: date) -> tuple[str, dict[str, int]]:
     """Publish the tables of the pages for the night of a day."""
-    from instgov_dagster.dashboard.publishing import publish_tables
+    from instgov_dagster.dashboard.reading.publishing import publish_tables
 
     return publish_tables(platform.open(), day)
 

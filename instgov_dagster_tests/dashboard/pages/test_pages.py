@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 
 from instgov_dagster.capital.cvar.tail import cvar
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.model import Page, Section, Table
 from instgov_dagster.dashboard.pages import PAGES, beliefs, decisions, overview, risk
+from instgov_dagster.dashboard.reading.board import Board
 
 MONEY_TOLERANCE = 1e-9
 

@@ -17,9 +17,9 @@ from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from instgov_dagster.adapters.alerts.endpoint import LOOPBACK
-from instgov_dagster.dashboard.metrics import health, prometheus
 from instgov_dagster.dashboard.pages import PAGES
-from instgov_dagster.dashboard.watcher import Watcher
+from instgov_dagster.dashboard.serving.metrics import health, prometheus
+from instgov_dagster.dashboard.serving.watcher import Watcher
 from instgov_dagster.vocabulary.errors import InputError
 
 LOGGER = logging.getLogger("instgov.dashboard")
@@ -157,7 +157,7 @@ class _Question(BaseHTTPRequestHandler):
         else:
             try:
                 self._route()
-            except Exception as error:  # noqa: BLE001  # whatever a page stumbles over, the rest is served
+            except Exception as error:  # whatever a page stumbles over, others are served
                 LOGGER.exception("%s could not be answered", self.path)
                 why = f"the page cannot be made: {type(error).__name__}"
                 self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, why)

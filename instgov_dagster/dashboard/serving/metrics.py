@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.model import Standing
 from instgov_dagster.dashboard.pages.overview import limit_rows
+from instgov_dagster.dashboard.reading.board import Board
 from instgov_dagster.vocabulary.governance import SystemStateName
 
 _PREFIX = "instgov_"

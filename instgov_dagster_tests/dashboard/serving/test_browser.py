@@ -14,8 +14,15 @@ from instgov_dagster.dashboard.pages import PAGES
 from instgov_dagster.dashboard.report import write_report
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.config import Policy
-from instgov_dagster_tests.dashboard.browser import AXE, PATIENCE_MS, Seen, chromium, serious, show
 from instgov_dagster_tests.dashboard.conftest import served
+from instgov_dagster_tests.dashboard.serving.browser import (
+    AXE,
+    PATIENCE_MS,
+    Seen,
+    chromium,
+    serious,
+    show,
+)
 from instgov_dagster_tests.loop.homes import ASOF
 
 WATCHED_SECONDS = 60
@@ -49,8 +56,12 @@ def test_each_page_of_a_recorded_run_is_drawn_in_silence(recorded: Platform, tab
 
 @pytest.mark.parametrize(
     ("name", "state", "standing"),
-    [("halted", "HALT_SYSTEM", "ENDED"), ("stale", "RUNNING", "STALE"), ("empty", "RUNNING", "EMPTY")],
-)  # fmt: skip
+    [
+        ("halted", "HALT_SYSTEM", "ENDED"),
+        ("stale", "RUNNING", "STALE"),
+        ("empty", "RUNNING", "EMPTY"),
+    ],
+)
 def test_each_page_of_a_home_in_trouble_says_so(
     request: pytest.FixtureRequest, tab: Any, name: str, state: str, standing: str
 ) -> None:
@@ -81,7 +92,7 @@ def test_axe_finds_nothing_serious(recorded: Platform, browser: Any, scheme: str
             show(tab, f"http://127.0.0.1:{running.port}/{key}")
             found[key] = serious(tab)
     context.close()
-    assert found == dict.fromkeys(PAGES, [])
+    assert {key: rows for key, rows in found.items() if rows} == {}
 
 
 def test_the_keyboard_reaches_content_pages_and_theme(recorded: Platform, tab: Any) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from instgov_dagster.dashboard.pages import PAGES
-from instgov_dagster.dashboard.publishing import publish_tables
+from instgov_dagster.dashboard.reading.publishing import publish_tables
 from instgov_dagster.loop.platform import open_platform
 from instgov_dagster.loop.session import run_session
 from instgov_dagster.vocabulary.governance import SystemStateName

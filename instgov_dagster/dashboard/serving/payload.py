@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from html import escape
 from urllib.parse import urlencode
 
-from instgov_dagster.dashboard.board import Board
 from instgov_dagster.dashboard.html import banner_html, section_html, tiles_html
 from instgov_dagster.dashboard.model import DecisionForm, Page, Section
 from instgov_dagster.dashboard.pages import PAGES
+from instgov_dagster.dashboard.reading.board import Board
 
 _DIGEST_CHARS = 16
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 DRAWN = """() => document.body.dataset.cycle !== undefined
   && [...document.querySelectorAll('.plot')].every((p) => p.querySelector('.main-svg'))"""

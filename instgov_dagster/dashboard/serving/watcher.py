@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from instgov_dagster.adapters.runtime import Clock, RealClock
-from instgov_dagster.dashboard.board import Board, BoardReader
 from instgov_dagster.dashboard.model import Standing
 from instgov_dagster.dashboard.pages import PAGES, version_of
-from instgov_dagster.dashboard.payload import document, page_json, query_key
+from instgov_dagster.dashboard.reading.board import Board, BoardReader
+from instgov_dagster.dashboard.serving.payload import document, page_json, query_key
 
 #: A reading older than so many of its intervals is no longer the present.
 _OLD_AFTER = 4.0

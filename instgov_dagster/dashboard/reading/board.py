@@ -22,7 +22,7 @@ from instgov_dagster.adapters.store.published import (
     read_snapshot,
 )
 from instgov_dagster.dashboard.model import Rhythm, Standing
-from instgov_dagster.dashboard.tail import JournalTail
+from instgov_dagster.dashboard.reading.tail import JournalTail
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import Chain, SystemState

@@ -8,8 +8,8 @@ import pytest
 
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.published import CURRENT_FILE
-from instgov_dagster.dashboard.board import Board, BoardReader
 from instgov_dagster.dashboard.model import Standing
+from instgov_dagster.dashboard.reading.board import Board, BoardReader
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import SystemStateName

@@ -7,11 +7,11 @@ from base64 import b64encode
 import pytest
 
 from instgov_dagster.adapters.runtime import Home, VirtualClock
-from instgov_dagster.dashboard.board import BoardReader
 from instgov_dagster.dashboard.model import Standing
 from instgov_dagster.dashboard.pages import PAGES
-from instgov_dagster.dashboard.server import DashboardServer, require_safe
-from instgov_dagster.dashboard.watcher import Watcher
+from instgov_dagster.dashboard.reading.board import BoardReader
+from instgov_dagster.dashboard.serving.server import DashboardServer, require_safe
+from instgov_dagster.dashboard.serving.watcher import Watcher
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError

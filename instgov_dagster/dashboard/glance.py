@@ -107,12 +107,13 @@ def bars_svg(title: str, rows: Sequence[tuple[str, float]]) -> str:
     """
     height = _TOP + _ROW * max(len(rows), 1) + 10
     top = max((abs(value) for _, value in rows), default=0.0) or 1.0
-    parts = [
+    ground = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         f'width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="12" role="img">'
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/><title>{escape(title)}</title>'
         f'<text x="8" y="20" font-size="14">{escape(title)}</text>'
-    ]
+    )
+    parts = [ground]
     for place, (name, value) in enumerate(rows):
         y = _TOP + _ROW * place
         width = (_WIDTH - _LEFT - _RIGHT) * abs(value) / top

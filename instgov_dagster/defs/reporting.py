@@ -10,6 +10,7 @@ import dagster as dg
 
 from instgov_dagster.defs.graph import Context, day_of
 from instgov_dagster.defs.halting import failing_closed
+from instgov_dagster.defs.lineage import lineage_facts
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster.vocabulary.governance import Cause, SystemState
@@ -49,6 +50,7 @@ def report_step(outcome: "StepOutcome", **numbers: Any) -> dg.MaterializeResult:
     """
     metadata: dict[str, Any] = {
         **table_facts(outcome.name, outcome.frame),
+        **lineage_facts(outcome.name),
         **glance_facts(outcome.name, outcome.frame),
         "rows_added": outcome.rows_added,
         "content_sha256": outcome.content_sha256,

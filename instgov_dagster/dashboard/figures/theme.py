@@ -4,7 +4,7 @@ from typing import Final
 
 # plotly asks for pandas among the loaded modules: one that another thread has half loaded by then
 # would break a figure, so it is loaded here, once and first.
-import pandas as _pandas  # noqa: F401
+import pandas as pd  # noqa: F401
 import plotly.graph_objects as go
 
 #: Okabe and Ito (2008): eight colours that stay apart in every common colour vision deficiency;

@@ -1,6 +1,6 @@
-"""Writes docs/img: `python -m instgov_dagster_tests.repository.screenshots HOME` on a home that ran.
+"""Writes docs/img from a home that ran; called as a module with the home as its one word.
 
-The home's pages and its Dagster UI are served on the loopback and looked at by the system's Chromium.
+The home's pages and its Dagster UI are served on the loopback; the system's Chromium looks at them.
 """
 
 import os

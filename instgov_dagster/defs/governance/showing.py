@@ -57,7 +57,7 @@ def publish_pages(platform: PlatformResource, day: date) -> tuple[str, dict[str,
         dg.AssetCheckSpec(
             "report_is_whole",
             asset="governance_report",
-            description="The report stands alone in one file of at most 6 MB (8.1).",
+            description="The report stands alone in one file of at most 6 MB.",
         )
     ],
 )

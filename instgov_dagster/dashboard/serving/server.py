@@ -157,6 +157,8 @@ class _Question(BaseHTTPRequestHandler):
         else:
             try:
                 self._route()
+            except ConnectionError:
+                self.close_connection = True  # the reader has gone to another page
             except Exception as error:  # whatever a page stumbles over, others are served
                 LOGGER.exception("%s could not be answered", self.path)
                 why = f"the page cannot be made: {type(error).__name__}"

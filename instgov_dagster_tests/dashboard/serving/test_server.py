@@ -202,3 +202,25 @@ def test_with_a_token_nobody_is_answered_without_it(recorded: Platform) -> None:
             assert ask(running, "/metrics", Authorization=given)[0] == 401
         assert ask(running, "/overview", Authorization=f"Bearer {token}")[0] == 200
         assert ask(running, "/overview", Authorization=f"Basic {basic}")[0] == 200
+
+
+def test_a_reader_that_goes_away_is_no_failure_and_a_page_that_fails_is_told(
+    recorded: Platform, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with served(recorded.home) as running:
+
+        def gone(*_: object) -> bytes:
+            raise BrokenPipeError("the reader left")
+
+        monkeypatch.setattr(running.watcher, "document_of", gone)
+        with pytest.raises(http.client.RemoteDisconnected):
+            ask(running, "/overview")
+
+        def fail(*_: object) -> bytes:
+            raise ValueError("a page that cannot be made")
+
+        monkeypatch.setattr(running.watcher, "document_of", fail)
+        status, headers, body = ask(running, "/overview")
+        assert (status, body) == (500, b"the page cannot be made: ValueError\n")
+        assert "Content-Security-Policy" in headers
+    assert "BrokenPipeError" not in capfd.readouterr().err

@@ -13,7 +13,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly mutation check deployed sbom bench performance docs lock clean
+.PHONY: help run dev test nightly mutation check browser deployed sbom bench performance docs lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -72,6 +72,11 @@ deployed: .venv/.dev  ## the deployed instance as separate processes on a real P
 
 sbom: .venv/.dev  ## print the bill of materials of the runtime's lock (CycloneDX)
 	@$(BIN)/python -m instgov_dagster_tests.repository.security.sbom
+
+# Tests in a browser skip where either is missing. Neither is part of the product or of its locks.
+browser: .venv/.dev  ## install what the tests in a browser need: Chromium by apt, axe-core by npm
+	@command -v chromium >/dev/null || apt-get install -y -qq chromium >/dev/null
+	@npm install --silent --no-save --no-audit --no-fund --prefix .venv/axe axe-core@4 >/dev/null
 
 bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
 	@$(BIN)/instgov bench ingest $(ARGS)

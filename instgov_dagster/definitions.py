@@ -26,10 +26,10 @@ from instgov_dagster.defs.automation.watchdog import loop_watchdog
 from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
-from instgov_dagster.defs.governance import drills, live, nightly, proving, vetoes
+from instgov_dagster.defs.governance import drills, live, nightly, proving, showing, vetoes
 from instgov_dagster.defs.resources import PlatformResource
 
-_WINGS = (bars, beliefs, capital, capital_rules, nightly, vetoes, live, proving, drills)
+_WINGS = (bars, beliefs, capital, capital_rules, nightly, vetoes, live, proving, showing, drills)
 
 
 @dg.definitions

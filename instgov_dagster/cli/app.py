@@ -11,6 +11,7 @@ from instgov_dagster.cli.commands import (
     operate,
     prove,
     run,
+    show,
     veto,
     why,
 )
@@ -19,7 +20,6 @@ app = typer.Typer(
     name="instgov",
     help="Institutional trading governance: nights, live sessions, their state and their proof.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.command(name="run")(run.run_command)
@@ -34,6 +34,8 @@ app.command(name="resume")(operate.resume_command)
 app.command(name="rebuild")(operate.rebuild_command)
 app.command(name="backup")(backup.backup_command)
 app.command(name="restore")(backup.restore_command)
+app.command(name="report")(show.report_command)
+app.command(name="dashboard")(show.dashboard_command)
 app.command(name="prove")(prove.prove_command)
 app.command(name="drill")(prove.drill_command)
 app.add_typer(audit.app, name="audit")

@@ -1,4 +1,4 @@
-"""What a run came to: read back from the stores, told as fields, as a table and as a page."""
+"""What a run came to: read back from the stores, told as fields and as a table."""
 
 import json
 import os
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from instgov_dagster.adapters.journal import key_from
-from instgov_dagster.adapters.runtime import Home, replace_durably
+from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.night_store import is_written, read_night
+from instgov_dagster.adapters.store.published import SUMMARY_FILE
+from instgov_dagster.dashboard.report import write_report
 from instgov_dagster.governance.state.rows import cause_to_dict
-from instgov_dagster.loop.session import SUMMARY_FILE
 from instgov_dagster.loop.state_log import StateLog, head_of
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def collect(platform: "Platform", asof: date, session_run_id: str | None) -> dic
     fields |= _night_fields(platform, asof)
     if session_run_id is not None:
         fields |= _session_fields(platform, session_run_id)
-    fields["report"] = str(write_report(platform.home.root, fields))
+    fields["report"] = str(write_report(platform.home, platform.policy, key=platform.key)[0])
     return fields
 
 
@@ -99,27 +100,6 @@ def _session_fields(platform: "Platform", run_id: str) -> dict[str, Any]:
         "cvar_gate", "cycle_ms_p50", "cycle_ms_p99", "measures",
     )  # fmt: skip
     return {name: told[name] for name in names} | {"nav": told["nav_usd"]}
-
-
-def write_report(home: Path, fields: Mapping[str, Any]) -> Path:
-    """Write the run's numbers as one Markdown page in the home's published folder."""
-    lines = [
-        f"# Run of {fields['asof']}: {fields['state']}",
-        "",
-        f"Market **{_MARKED[fields['market']]}**. Every number below is read back from the stores.",
-        "",
-        "| field | value |",
-        "| --- | --- |",
-        *(f"| {name} | {_cell(value)} |" for name, value in fields.items() if value is not None),
-    ]
-    path = home / "published" / "report.md"
-    replace_durably(path, ("\n".join(lines) + "\n").encode())
-    return path
-
-
-def _cell(value: Any) -> str:
-    text = json.dumps(value, default=str) if isinstance(value, (dict, list)) else str(value)
-    return text.replace("|", "\\|")
 
 
 def print_summary(fields: Mapping[str, Any], home: Path) -> None:

@@ -1,6 +1,5 @@
 """Assets and rules of the beliefs wing: regime, models, health, evaluation (phases 6 and 7)."""
 
-import base64
 from typing import Any
 
 import dagster as dg
@@ -8,6 +7,7 @@ import dagster as dg
 from instgov_dagster.defs.graph import Wing, night_asset, rule
 from instgov_dagster.defs.reporting import (
     counts,
+    inline_svg,
     names,
     none_breaks,
     read_table,
@@ -118,13 +118,8 @@ def belief_pictures(
 
 
 def _inline(pictures: Any) -> dict[str, dg.MarkdownMetadataValue]:
-    # The UI renders images that travel inside the text; scripts would not be run.
     return {
-        row["name"]: dg.MetadataValue.md(
-            f"![{row['title']}](data:image/svg+xml;base64,"
-            f"{base64.b64encode(row['svg'].encode()).decode()})"
-        )
-        for row in pictures.iter_rows(named=True)
+        row["name"]: inline_svg(row["title"], row["svg"]) for row in pictures.iter_rows(named=True)
     }
 
 

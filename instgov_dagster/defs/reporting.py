@@ -1,5 +1,6 @@
 """How a step runs and what it tells: one night step as one materialization, one rule as a check."""
 
+import base64
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -9,6 +10,7 @@ import dagster as dg
 
 from instgov_dagster.defs.graph import Context, day_of
 from instgov_dagster.defs.halting import failing_closed
+from instgov_dagster.defs.lineage import lineage_facts
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster.vocabulary.governance import Cause, SystemState
@@ -48,6 +50,8 @@ def report_step(outcome: "StepOutcome", **numbers: Any) -> dg.MaterializeResult:
     """
     metadata: dict[str, Any] = {
         **table_facts(outcome.name, outcome.frame),
+        **lineage_facts(outcome.name),
+        **glance_facts(outcome.name, outcome.frame),
         "rows_added": outcome.rows_added,
         "content_sha256": outcome.content_sha256,
         **state_facts(outcome.state),
@@ -91,6 +95,25 @@ def table_facts(name: str, frame: "pl.DataFrame") -> dict[str, Any]:
         "dagster/row_count": frame.height,
         "dagster/column_schema": dg.TableSchema(columns=columns),
     }
+
+
+def glance_facts(name: str, frame: "pl.DataFrame") -> dict[str, Any]:
+    """Show a table at a glance: a picture of its key numbers, and its head."""
+    from instgov_dagster.dashboard.glance import GLANCES, bars_svg, glance_rows, table_markdown
+
+    facts: dict[str, Any] = {"head": dg.MetadataValue.md(table_markdown(frame))}
+    if name in GLANCES:
+        glance = GLANCES[name]
+        facts["picture"] = inline_svg(
+            glance.title, bars_svg(glance.title, glance_rows(frame, glance))
+        )
+    return facts
+
+
+def inline_svg(title: str, svg: str) -> dg.MarkdownMetadataValue:
+    """Put a picture into a text: the UI renders images that travel inside it, never a script."""
+    body = base64.b64encode(svg.encode()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{body})")
 
 
 def state_facts(state: SystemState) -> dict[str, Any]:

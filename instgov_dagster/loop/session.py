@@ -12,6 +12,7 @@ from typing import Any
 from instgov_dagster.adapters.journal import Journal
 from instgov_dagster.adapters.runtime import Lease, replace_durably, require_free_space
 from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
+from instgov_dagster.adapters.store.published import SUMMARY_FILE
 from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.capital.auction.engine.hot import HotSolver
 from instgov_dagster.governance.audit import sha256_of
@@ -50,7 +51,6 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 _MIB = 1024 * 1024
 #: How long the chain of a leader that is just ending may still be held.
 _CHAIN_WAIT_SECONDS = 2.0
-SUMMARY_FILE = "session.json"
 #: What ends a session that lost its host, beside the signals.
 FENCED = ReasonCode.FENCED.value
 

@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster.adapters.runtime import FileLock, Home
-from instgov_dagster.adapters.store.published import CURRENT_FILE
+from instgov_dagster.adapters.store.published import CURRENT_FILE, SUMMARY_FILE
 from instgov_dagster.cli.instance import Outcome, open_instance, run_job
 from instgov_dagster.cli.options import resolve_asof
 from instgov_dagster.cli.summary import collect
 from instgov_dagster.loop.live.opening import open_snapshot
 from instgov_dagster.loop.platform import open_platform
-from instgov_dagster.loop.session import SUMMARY_FILE
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InputError, LeaseHeld
 from instgov_dagster.vocabulary.governance import SystemStateName
@@ -49,7 +48,7 @@ def test_a_session_that_loses_the_lease_after_it_was_asked_for_never_led(
 def test_what_another_session_left_is_not_told_as_this_one_s(ran: Path) -> None:
     platform = open_platform(settings_of(ran / "data"), {})
     summary = json.loads((platform.home.published / SUMMARY_FILE).read_text())
-    report = platform.home.published / "report.md"
+    report = platform.home.published / "report.html"
     page = report.read_bytes()
     own = collect(platform, ASOF, summary["run_id"])
     assert (own["cycles"], own["nav"]) == (3, summary["nav_usd"])

@@ -71,6 +71,13 @@ PARENTS = {
     "reconciliation": {"decision_journal", "audit_chain"},
     "compacted_journal": {"audit_chain"},
     "report_card": {"audit_chain", "reconciliation"},
+    "dashboard_tables": {
+        "published_snapshot",
+        "model_evaluation",
+        "belief_pictures",
+        "model_trials",
+    },
+    "governance_report": {"audit_chain", "reconciliation", "report_card"},
     "fire_drills": set(),
 }
 GROUPS = {
@@ -86,9 +93,10 @@ GROUPS = {
         "execution_plan", "market_impact", "risk_forecasts", "risk_verdicts", "stress_scenarios",
     ],
     "governance": [
-        "audit_chain", "compacted_journal", "decision_journal", "fire_drills",
-        "governance_decisions", "live_decisions", "portfolio", "published_snapshot",
-        "reconciliation", "report_card", "strategy_lifecycle", "veto_findings", "vetoes",
+        "audit_chain", "compacted_journal", "dashboard_tables", "decision_journal", "fire_drills",
+        "governance_decisions", "governance_report", "live_decisions", "portfolio",
+        "published_snapshot", "reconciliation", "report_card", "strategy_lifecycle",
+        "veto_findings", "vetoes",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -140,6 +148,7 @@ BLOCKING = {
     "fire_drills": {f"{name}_fires" for name in CATALOG},
 }  # fmt: skip
 WARNING = {
+    "governance_report": {"report_is_whole"},
     "decision_journal": {"leader_keeps_its_beat"},
     "live_decisions": {"readers_see_every_cycle"},
     "data_quality": {"every_symbol_is_valid"},
@@ -158,7 +167,9 @@ WARNING = {
     },
 }  # fmt: skip
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
-AFTER = {"audit_chain", "compacted_journal", "reconciliation", "report_card"}
+AFTER = {
+    "audit_chain", "compacted_journal", "governance_report", "reconciliation", "report_card",
+}  # fmt: skip
 DRILLS = {"fire_drills"}
 JOBS = {
     "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS,

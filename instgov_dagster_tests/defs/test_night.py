@@ -64,7 +64,7 @@ def test_one_run_takes_the_night_from_raw_bars_to_the_published_snapshot(
     assert assets_of(recorded_night.result)[0] == "raw_bars"
     order = assets_of(recorded_night.result)
     # what the models were worth decides nothing tonight, and delays no snapshot
-    after = {"model_evaluation", "model_trials", "belief_pictures"}
+    after = {"model_evaluation", "model_trials", "belief_pictures", "dashboard_tables"}
     assert set(order[order.index("published_snapshot") + 1 :]) == after
 
 

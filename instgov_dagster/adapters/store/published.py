@@ -21,6 +21,8 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 CURRENT_FILE = "CURRENT.json"
 MANIFEST_FILE = "MANIFEST.json"
+#: What the last session came to, beside the folders.
+SUMMARY_FILE = "session.json"
 _SNAPSHOT_ID = re.compile(r"\d{8}-[0-9a-f]{12}")
 _TABLE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ID_DIGITS = 12

@@ -1,5 +1,6 @@
 """Line, panel and area charts as SVG text, small enough for a page; no model is known here."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -231,3 +232,22 @@ def area_chart(
         base = top
     upward = {name: colours[name] for name in reversed([*shares])}
     return _frame(title, note, HEIGHT, box.grid(levels) + body + box.axis(ticks) + _legend(upward))
+
+
+def points_text(labels: Sequence[str | float], series: Mapping[str, Floats]) -> str:
+    """Write what a chart draws as JSON, for whoever draws it anew: ``x`` and ``series``.
+
+    Parameters
+    ----------
+    labels
+        How each point of the axis is called: an ISO date or a number, shape ``(n,)``.
+    series
+        Shape ``(n,)`` each; what is not finite is null.
+    """
+    keep = _thinned(len(labels))
+    shown = {
+        name: [float(f"{v:.6g}") if np.isfinite(v) else None for v in line[keep]]
+        for name, line in series.items()
+    }
+    told = {"x": [labels[k] for k in keep], "series": shown}
+    return json.dumps(told, separators=(",", ":"), allow_nan=False)

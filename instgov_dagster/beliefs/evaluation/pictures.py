@@ -1,6 +1,7 @@
 """The four pictures of a night's beliefs: regime, reliability, decay, rank correlation."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from instgov_dagster.beliefs.evaluation.charts import (
     area_chart,
     line_chart,
     panel_chart,
+    points_text,
 )
 from instgov_dagster.beliefs.evaluation.statistics import rank_correlations, shares_below
 from instgov_dagster.beliefs.hot.walk import Walk
@@ -26,7 +28,16 @@ from instgov_dagster.beliefs.trust.decay import (
 from instgov_dagster.vocabulary.beliefs import Regime
 from instgov_dagster.vocabulary.policy.beliefs import ModelPolicy
 
-PICTURE_SCHEMA = pl.Schema({"name": pl.String(), "title": pl.String(), "svg": pl.String()})
+PICTURE_SCHEMA = pl.Schema(
+    {"name": pl.String(), "title": pl.String(), "svg": pl.String(), "points": pl.String()}
+)
+
+
+class Picture(NamedTuple):
+    """A picture as it is drawn here, and its points for whoever draws it anew."""
+
+    svg: str
+    points: str
 
 
 _COLOURS = {Regime.NORMAL: "#9fbfdf", Regime.VOLATILE: "#e5b04a", Regime.CRISIS: "#b3261e"}
@@ -44,20 +55,25 @@ def _days(dates: NDArray[np.datetime64]) -> tuple[Floats, Ticks]:
     return days.astype(np.float64), ticks
 
 
-def regime_picture(path: pl.DataFrame) -> str:
+def _names(dates: NDArray[np.datetime64]) -> list[str]:
+    return [str(day) for day in dates.astype("datetime64[D]")]
+
+
+def regime_picture(path: pl.DataFrame) -> Picture:
     """Stack the filtered probabilities of the regimes, session by session."""
     x, ticks = _days(path["session"].to_numpy())
     shares = {
         regime.value: path[f"current_belief_{regime.value.lower()}"].to_numpy() for regime in Regime
     }
-    return area_chart(
+    svg = area_chart(
         "Filtered regime probabilities", x, shares,
         note="probability of each regime after each session, on what was known then",
         ticks=ticks, colours={regime.value: _COLOURS[regime] for regime in Regime},
     )  # fmt: skip
+    return Picture(svg, points_text(_names(path["session"].to_numpy()), shares))
 
 
-def reliability_picture(walked: Walk, policy: ModelPolicy) -> str:
+def reliability_picture(walked: Walk, policy: ModelPolicy) -> Picture:
     """Set how often outcomes fell below each stated level against the level itself.
 
     Notes
@@ -78,16 +94,17 @@ def reliability_picture(walked: Walk, policy: ModelPolicy) -> str:
         counts.append(int(held.any(axis=1).sum()))
     n = min(counts, default=0)
     band = float(kolmogi(rules.significance)) / np.sqrt(n) if n else 0.0
-    return line_chart(
+    svg = line_chart(
         "Reliability: share of outcomes below each stated level, less that level",
         levels, series,
         note=f"across: the level; grey: where a true law stays, {rules.significance:.0%} test"
         f" of {n} sessions",
         ticks=[(k / 4, f"{k / 4:g}") for k in range(5)], band=band,
     )  # fmt: skip
+    return Picture(svg, points_text(levels.tolist(), series))
 
 
-def decay_picture(walked: Walk, policy: ModelPolicy) -> str:
+def decay_picture(walked: Walk, policy: ModelPolicy) -> Picture:
     """Draw the median factor that each model's recent error leaves of its weight."""
     health = policy.health
     x, ticks = _days(walked.dates)
@@ -99,12 +116,13 @@ def decay_picture(walked: Walk, policy: ModelPolicy) -> str:
         )
         factor = np.where(np.isfinite(ratio), error_factor(ratio, health), np.nan)
         series[name] = _medians(factor)
-    return panel_chart(
+    svg = panel_chart(
         "Decay by error", x, series,
         note=f"factor left by the error of {health.error_sessions} sessions against the"
         f" {health.reference_sessions} before: median over symbols",
         ticks=ticks, bounds=(0.0, 1.0),
     )  # fmt: skip
+    return Picture(svg, points_text(_names(walked.dates), series))
 
 
 def _medians(values: Floats) -> Floats:
@@ -115,7 +133,7 @@ def _medians(values: Floats) -> Floats:
     return out
 
 
-def correlation_picture(walked: Walk, policy: ModelPolicy) -> str:
+def correlation_picture(walked: Walk, policy: ModelPolicy) -> Picture:
     """Draw the mean rank correlation of each model over a trailing window."""
     rules = policy.evaluation
     outcome = walked.future() / walked.sigma
@@ -129,10 +147,11 @@ def correlation_picture(walked: Walk, policy: ModelPolicy) -> str:
         count = rolling_sum(held.astype(np.float64), window)
         mean = rolling_sum(found, window) / np.maximum(count, 1.0)
         series[name] = np.where(held & (count >= rules.min_sessions), mean, np.nan)
-    return panel_chart(
+    svg = panel_chart(
         f"Rank correlation of forecasts with the next {walked.horizon} sessions", x, series,
         note=f"mean of the {rules.ic_window_sessions} sessions up to each", ticks=ticks,
     )  # fmt: skip
+    return Picture(svg, points_text(_names(walked.dates), series))
 
 
 def _judged(walked: Walk, policy: ModelPolicy) -> list[str]:
@@ -152,11 +171,14 @@ def belief_pictures(walked: Walk, path: pl.DataFrame, policy: ModelPolicy) -> pl
         The models drawn, and the windows.
     """
     with np.errstate(all="ignore"):
-        drawn: Mapping[str, tuple[str, str]] = {
+        drawn: Mapping[str, tuple[str, Picture]] = {
             "regime": ("What was believed of the regime", regime_picture(path)),
             "reliability": ("How often what was stated came", reliability_picture(walked, policy)),
             "decay": ("What errors left of the models' weight", decay_picture(walked, policy)),
             "rank_ic": ("How forecasts ranked with outcomes", correlation_picture(walked, policy)),
         }
-    rows = [{"name": name, "title": title, "svg": svg} for name, (title, svg) in drawn.items()]
+    rows = [
+        {"name": name, "title": title, "svg": picture.svg, "points": picture.points}
+        for name, (title, picture) in drawn.items()
+    ]
     return pl.DataFrame(rows, schema=PICTURE_SCHEMA).sort("name")

@@ -52,8 +52,8 @@ def status(home: HomeOption, config: ConfigOption) -> dict[str, Any]:
     from instgov_dagster.adapters.config import find_config_dir, load_policy
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import Home, RealClock
+    from instgov_dagster.adapters.store.published import SUMMARY_FILE
     from instgov_dagster.governance.state.rows import cause_to_dict
-    from instgov_dagster.loop.session import SUMMARY_FILE
     from instgov_dagster.loop.state_log import StateLog, head_of, state_since
 
     place = Home(resolve_home(home))
@@ -118,10 +118,21 @@ def _print_status(fields: dict[str, Any]) -> None:
     typer.echo(f"{fields['state']} since {fields['since'] or 'the beginning'}")
     for cause in fields["causes"]:
         typer.echo(f"  {cause['state']} {cause['reason_code']}: {cause['detail']}")
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("limit", "value", "at most", "headroom")
+    for column in table.columns[1:]:
+        column.justify = "right"
     for row in fields["limits"]:
-        value = "unknown" if row["value"] is None else f"{row['value']:.6f}"
-        typer.echo(f"  {row['name']}: {value} of {row['limit']:g}")
-    typer.echo(f"  last night: {fields['last_night'] or 'none'}")
+        numbers = (row[name] for name in ("value", "limit", "headroom"))
+        cells = ("unknown" if value is None else f"{value:.6f}" for value in numbers)
+        table.add_row(row["name"], *cells)
+    Console().print(table)
+    age = fields["heartbeat_age_seconds"]
+    typer.echo(f"heartbeat   {'none' if age is None else f'{age:.1f} s old'}")
+    typer.echo(f"last night  {fields['last_night'] or 'none'}")
+    typer.echo(f"chain head  {fields['chain_head']}")
 
 
 def quality_command(

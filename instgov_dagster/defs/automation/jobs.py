@@ -36,9 +36,12 @@ NIGHT_ASSETS = (
     "model_evaluation",
     "model_trials",
     "belief_pictures",
+    "dashboard_tables",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
-AFTER_ASSETS = ("audit_chain", "compacted_journal", "reconciliation", "report_card")
+AFTER_ASSETS = (
+    "audit_chain", "compacted_journal", "reconciliation", "report_card", "governance_report",
+)  # fmt: skip
 DRILL_ASSETS = ("fire_drills",)
 
 nightly_ingestion = dg.define_asset_job(

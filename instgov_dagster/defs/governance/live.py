@@ -159,7 +159,7 @@ def pick(report: "SessionReport", fields: tuple[str, ...]) -> dict[str, Any]:
 
 def last_session(platform: PlatformResource) -> Mapping[str, Any]:
     """Read the summary the last session left beside the published tables."""
-    from instgov_dagster.loop.session import SUMMARY_FILE
+    from instgov_dagster.adapters.store.published import SUMMARY_FILE
 
     body = (platform.layout().published / SUMMARY_FILE).read_bytes()
     summary: Mapping[str, Any] = json.loads(body)

@@ -1,0 +1,1 @@
+"""Tables in, Plotly figures out: pure, and the same ones on the live pages and in the report."""

@@ -1,0 +1,1 @@
+"""How pages reach a browser: the watcher, the documents, the server, the monitor's text."""

@@ -1,0 +1,114 @@
+"""Writes docs/img from a home that ran; called as a module with the home as its one word.
+
+The home's pages and its Dagster UI are served on the loopback; the system's Chromium looks at them.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from instgov_dagster.adapters.runtime import Home
+from instgov_dagster_tests.dashboard.conftest import served
+from instgov_dagster_tests.dashboard.serving.browser import chromium, show
+from instgov_dagster_tests.repository.roadmap import ROOT
+
+IMAGES = ROOT / "docs" / "img"
+#: The most a picture of the documents may weigh.
+MOST_BYTES = 300_000
+WIDTH = 1180
+#: File, page, height of the part that is shown, colour scheme.
+PAGES = (
+    ("overview", "overview", 1150, "light"),
+    ("overview-dark", "overview", 700, "dark"),
+    ("risk", "risk", 1500, "light"),
+    ("decisions", "decisions?symbol=AAPL", 1900, "light"),
+    ("data-quality", "data-quality", 1400, "light"),
+    ("beliefs", "beliefs", 1500, "light"),
+    ("strategies", "strategies", 1200, "light"),
+    ("execution", "execution", 1100, "light"),
+    ("audit", "audit", 1200, "light"),
+)
+#: File, path in the Dagster UI, a text that shows when it is there.
+UI = (
+    ("dagster-graph", "/asset-groups", "published_snapshot"),
+    ("dagster-checks", "/assets/risk_verdicts?view=checks", "cvar_is_within_its_limit"),
+    ("dagster-asset", "/assets/data_quality?view=overview", "quality_score"),
+)
+PORT = 3919
+PATIENCE_SECONDS = 240.0
+
+
+def main(home: Path) -> int:
+    """Write every picture; 1 where one is too large."""
+    IMAGES.mkdir(exist_ok=True)
+    with chromium() as browser:
+        with served(Home(home)) as server:
+            for name, page, height, scheme in PAGES:
+                context = browser.new_context(
+                    viewport={"width": WIDTH, "height": height}, color_scheme=scheme
+                )
+                tab = context.new_page()
+                show(tab, f"http://127.0.0.1:{server.port}/{page}")
+                _shoot(tab, name)
+                context.close()
+        with dagster_ui(home) as address:
+            for name, path, word in UI:
+                context = browser.new_context(viewport={"width": 1500, "height": 950})
+                tab = context.new_page()
+                tab.goto(address + path, timeout=PATIENCE_SECONDS * 1e3)
+                tab.get_by_text(word).first.wait_for(timeout=PATIENCE_SECONDS * 1e3)
+                tab.wait_for_timeout(6000)
+                _shoot(tab, name)
+                context.close()
+    large = [p.name for p in IMAGES.glob("*.png") if p.stat().st_size > MOST_BYTES]
+    sys.stdout.write(f"too large: {large}\n" if large else "")
+    return 1 if large else 0
+
+
+def _shoot(tab: Any, name: str) -> None:
+    path = IMAGES / f"{name}.png"
+    tab.screenshot(path=path)
+    sys.stdout.write(f"{path.name} {path.stat().st_size}\n")
+
+
+@contextmanager
+def dagster_ui(home: Path) -> Iterator[str]:
+    """Serve the UI of a home's own instance, as `make dev` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        for name in ("dagster.yaml", "workspace.yaml"):
+            shutil.copy(ROOT / name, place / name)
+        (place / "data").symlink_to(home)
+        command = [str(Path(sys.executable).with_name("dagster-webserver")), "-w", "workspace.yaml",
+                   "-h", "127.0.0.1", "-p", str(PORT)]  # fmt: skip
+        environment = {**os.environ, "DAGSTER_HOME": folder, "DAGSTER_DISABLE_TELEMETRY": "1"}
+        running = subprocess.Popen(command, cwd=folder, env=environment)
+        try:
+            yield _wait(f"http://127.0.0.1:{PORT}")
+        finally:
+            running.terminate()
+            running.wait(timeout=60)
+
+
+def _wait(address: str) -> str:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(f"{address}/server_info"):  # noqa: S310  # the loopback
+                return address
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(1.0)
+    raise TimeoutError(f"{address} does not answer")
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]).resolve()))

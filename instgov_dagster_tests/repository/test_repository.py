@@ -19,7 +19,7 @@ MAX_CHILDREN = defaultdict(
     lambda: 12,
     {
         ".": 20,
-        "docs": 24,
+        "docs": 32,
         "instgov_dagster": 15,
         "instgov_dagster_tests": 15,  # its mirror
         "instgov_dagster/adapters/store/migrations": 99,

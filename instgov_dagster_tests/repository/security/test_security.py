@@ -23,6 +23,7 @@ PUT_TOGETHER = {
     "adapters/store/projector/readers.py": {"name", "order"},
     "bench/ingest_peer.py": {"', '.join('?' * changed.shape[1])"},
     "bench/live/worker.py": {"name"},
+    "dashboard/reading/publishing.py": {"last", "order"},
     "loop/folding/explaining/card.py": {"_DRILLS", "columns"},
 }
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}

@@ -18,6 +18,7 @@ from instgov_dagster.adapters.broker.alpaca_desk import (
     Desk,
     DeskRefused,
     DeskSilent,
+    holdings_of,
     require_fresh,
 )
 from instgov_dagster.adapters.broker.booked import BookedAccount, plain
@@ -89,7 +90,7 @@ class AlpacaBroker(BookedAccount):
         """
         opening = to_money(opening_cash_usd)
         if not path.exists():
-            require_fresh(desk, opening)
+            require_fresh(desk, opening, policy, clock=clock)
         store = AccountStore.open(path, opening_cash_usd=opening)
         try:
             broker = cls(store, desk, policy=policy, clock=clock)
@@ -134,20 +135,18 @@ class AlpacaBroker(BookedAccount):
             ``RECONCILIATION_UNRESOLVED`` naming what differs.
         """
         try:
-            cash, held, standing = (
-                self._desk.cash_usd(), self._desk.positions(), self._desk.standing(),
-            )  # fmt: skip
+            told = holdings_of(self._desk, self._policy, clock=self._clock)
         except DeskSilent as silent:
             raise self._unknown("the account", silent) from None
         different = [
             f"{symbol}: {self.positions().get(symbol, _NOTHING)} ours, "
-            f"{held.get(symbol, _NOTHING)} theirs"
-            for symbol in sorted({*self.positions(), *held})
-            if self.positions().get(symbol, _NOTHING) != held.get(symbol, _NOTHING)
+            f"{told.positions.get(symbol, _NOTHING)} theirs"
+            for symbol in sorted({*self.positions(), *told.positions})
+            if self.positions().get(symbol, _NOTHING) != told.positions.get(symbol, _NOTHING)
         ]
-        if abs(cash - self.cash_usd()) > _CENT:
-            different.append(f"cash: {self.cash_usd()} ours, {cash} theirs")
-        foreign = sorted(standing - {order.client_order_id for order in self.open_orders()})
+        if abs(told.cash_usd - self.cash_usd()) > _CENT:
+            different.append(f"cash: {self.cash_usd()} ours, {told.cash_usd} theirs")
+        foreign = sorted(told.standing - {order.client_order_id for order in self.open_orders()})
         different.extend(f"order {name}: none of ours" for name in foreign)
         if different:
             raise SystemHalt(ReasonCode.RECONCILIATION_UNRESOLVED, "; ".join(different[:10]))

@@ -1,6 +1,8 @@
 """Alpaca's trading desk: one verb a request, each answer read strictly, nothing sent twice."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any, Protocol, Self, TypeVar
 from uuid import UUID
@@ -263,7 +265,38 @@ class AlpacaDesk:
             raise DeskSilent(str(error), status=None) from None
 
 
-def require_fresh(desk: Desk, opening_cash_usd: Decimal) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What an account holds: its cash, its units, the names of the orders that stand."""
+
+    cash_usd: Decimal
+    positions: Mapping[str, Decimal]
+    standing: frozenset[str]
+
+
+def holdings_of(desk: Desk, policy: ProviderPolicy, *, clock: Clock) -> Holdings:
+    """Ask what an account holds, as often as an order is looked up: reading changes nothing.
+
+    Raises
+    ------
+    DeskSilent
+        Where it did not say each time.
+    """
+    for tries_left in reversed(range(policy.lookup_tries)):
+        try:
+            return Holdings(
+                cash_usd=desk.cash_usd(), positions=desk.positions(), standing=desk.standing()
+            )
+        except DeskSilent:
+            if not tries_left:
+                raise
+        clock.sleep_until(clock.now() + timedelta(seconds=policy.lookup_pause_seconds))
+    raise ValueError(f"lookup_tries must be >= 1, was {policy.lookup_tries}")
+
+
+def require_fresh(
+    desk: Desk, opening_cash_usd: Decimal, policy: ProviderPolicy, *, clock: Clock
+) -> None:
     """Refuse to begin a record on an account that holds anything but the cash it begins with.
 
     Raises
@@ -274,15 +307,16 @@ def require_fresh(desk: Desk, opening_cash_usd: Decimal) -> None:
         ``RECONCILIATION_UNRESOLVED`` where the account does not say what it holds.
     """
     try:
-        cash, held = desk.cash_usd(), desk.positions()
+        held = holdings_of(desk, policy, clock=clock)
     except DeskSilent as silent:
         raise SystemHalt(
             ReasonCode.RECONCILIATION_UNRESOLVED, f"the account does not say: {silent.detail}"
         ) from None
-    if cash != opening_cash_usd or held:
+    if held.cash_usd != opening_cash_usd or held.positions:
         raise InputError(
             f"a book of {opening_cash_usd} USD must begin on an account of nothing but that cash, "
-            f"was {cash} USD and {len(held)} positions: set nav_usd to it, or reset the account"
+            f"was {held.cash_usd} USD and {len(held.positions)} positions: set nav_usd to it, "
+            "or reset the account"
         )
 
 

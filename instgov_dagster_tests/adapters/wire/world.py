@@ -69,6 +69,8 @@ def write_live_config(folder: Path) -> Path:
     text = policy.read_text(encoding="utf-8")
     for shipped in ("alpaca: 180.0", "yahoo: 60.0"):
         text = text.replace(shipped, f"{shipped.split(':')[0]}: 60000.0")
+    # Nor does a busy machine say anything about a broker.
+    text = text.replace("broker_timeout_seconds: 2.0", "broker_timeout_seconds: 10.0")
     policy.write_text(text, encoding="utf-8")
     with (config / "universe.yaml").open("a", encoding="utf-8") as universe:
         universe.write(f"  - {{symbol: {SERIES}, is_reference: true}}\n")

@@ -54,11 +54,13 @@ def _look_at(
         return _quiet(f"the heartbeat is {age:.1f} s old", asked)
     if asked != leader.run_id:
         send_alert(context.log, logging.CRITICAL, "leader_hangs", **facts)
-        _end_run(context, leader)
-    # A stopped process hears no request; any other has had a tick to end by itself.
+    # A stopped process hears no request, and whoever passes it on waits for its answer: it is ended
+    # at once. Any other has a tick to end by itself.
     if leader.is_stopped() or asked == leader.run_id:
         leader.kill()
         send_alert(context.log, logging.CRITICAL, "leader_killed", **facts)
+    else:
+        _end_run(context, leader)
     words = f"the leader of run {leader.run_id} hangs since {age:.0f} s"
     return dg.SensorResult(
         asset_events=[_evaluation(passed=False, **facts)], cursor=leader.run_id, skip_reason=words

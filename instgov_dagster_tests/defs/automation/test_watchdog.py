@@ -140,12 +140,18 @@ def test_a_leader_that_hangs_is_told_asked_to_end_and_at_the_next_tick_ended(
     assert isinstance(case.tick(), dg.SkipReason)
 
 
-def test_a_stopped_leader_can_answer_nothing_and_is_ended_at_once(case: Case) -> None:
+def test_a_stopped_leader_can_answer_nothing_and_is_ended_unasked(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A launcher that asks a stopped process waits for its answer, and the watchdog with it.
+    asked: list[str] = []
+    monkeypatch.setattr(case.instance.run_launcher, "terminate", asked.append)
     case.write(age=30.0)
     os.kill(case.leader.pid, signal.SIGSTOP)
     os.waitpid(case.leader.pid, os.WUNTRACED)
     assert events(case.tick()) == [("decision_journal", "leader_keeps_its_beat", False)]
     assert case.leader.wait() == -signal.SIGKILL
+    assert asked == []
 
 
 def test_a_leader_that_recovers_before_the_next_tick_is_not_ended(case: Case) -> None:

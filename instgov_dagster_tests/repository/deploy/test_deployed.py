@@ -27,6 +27,7 @@ DEPLOY = CONFIG.parent / "deploy"
 CYCLES = 10
 #: Long enough for a machine that does much else.
 PATIENCE_SECONDS = 1800.0
+STOPPING_SECONDS = 600.0
 #: Fields of a process's line after its name.
 _STATE, _SESSION = 0, 3
 NEW_YORK = ZoneInfo("America/New_York")
@@ -170,8 +171,10 @@ def instance_at_work(
     finally:
         for name in ("daemon", "web", "code"):
             if name in running:
-                running[name].send_signal(signal.SIGTERM)
-                running[name].wait(120)
+                # As a unit is stopped: what it started is asked too, for it waits for its runs.
+                os.killpg(running[name].pid, signal.SIGTERM)
+        for one in running.values():
+            one.wait(STOPPING_SECONDS)
 
 
 def led(instance: dg.DagsterInstance, status: dg.DagsterRunStatus) -> list[dg.DagsterRun]:

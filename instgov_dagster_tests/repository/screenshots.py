@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from instgov_dagster.adapters.runtime import Home
+from instgov_dagster.defs.graph import Wing
 from instgov_dagster_tests.dashboard.conftest import served
 from instgov_dagster_tests.dashboard.serving.browser import chromium, show
 from instgov_dagster_tests.repository.roadmap import ROOT
@@ -37,41 +38,56 @@ PAGES = (
     ("execution", "execution", 1100, "light"),
     ("audit", "audit", 1200, "light"),
 )
+#: The four groups, opened, so that the graph shows every asset.
+OPENED = ",".join(f"__repository__@instgov_dagster:{wing.value}" for wing in Wing)
 #: File, path in the Dagster UI, a text that shows when it is there.
 UI = (
-    ("dagster-graph", "/asset-groups", "published_snapshot"),
+    ("dagster-graph", f"/asset-groups?expanded={OPENED}", "published_snapshot"),
     ("dagster-checks", "/assets/risk_verdicts?view=checks", "cvar_is_within_its_limit"),
     ("dagster-asset", "/assets/data_quality?view=overview", "quality_score"),
 )
 PORT = 3919
 PATIENCE_SECONDS = 240.0
+#: The UI draws its graph and fetches its states after the text is there.
+SETTLING_MS = 12_000
 
 
-def main(home: Path) -> int:
-    """Write every picture; 1 where one is too large."""
+def main(home: Path, wanted: str = "all") -> int:
+    """Write the pictures of the ``pages``, of the ``ui`` or of all; 1 where one is too large."""
     IMAGES.mkdir(exist_ok=True)
     with chromium() as browser:
-        with served(Home(home)) as server:
-            for name, page, height, scheme in PAGES:
-                context = browser.new_context(
-                    viewport={"width": WIDTH, "height": height}, color_scheme=scheme
-                )
-                tab = context.new_page()
-                show(tab, f"http://127.0.0.1:{server.port}/{page}")
-                _shoot(tab, name)
-                context.close()
-        with dagster_ui(home) as address:
-            for name, path, word in UI:
-                context = browser.new_context(viewport={"width": 1500, "height": 950})
-                tab = context.new_page()
-                tab.goto(address + path, timeout=PATIENCE_SECONDS * 1e3)
-                tab.get_by_text(word).first.wait_for(timeout=PATIENCE_SECONDS * 1e3)
-                tab.wait_for_timeout(6000)
-                _shoot(tab, name)
-                context.close()
+        if wanted in ("all", "pages"):
+            _shoot_pages(browser, home)
+        if wanted in ("all", "ui"):
+            _shoot_ui(browser, home)
     large = [p.name for p in IMAGES.glob("*.png") if p.stat().st_size > MOST_BYTES]
     sys.stdout.write(f"too large: {large}\n" if large else "")
     return 1 if large else 0
+
+
+def _shoot_pages(browser: Any, home: Path) -> None:
+    with served(Home(home)) as server:
+        for name, page, height, scheme in PAGES:
+            context = browser.new_context(
+                viewport={"width": WIDTH, "height": height}, color_scheme=scheme
+            )
+            tab = context.new_page()
+            show(tab, f"http://127.0.0.1:{server.port}/{page}")
+            _shoot(tab, name)
+            context.close()
+
+
+def _shoot_ui(browser: Any, home: Path) -> None:
+    patience = PATIENCE_SECONDS * 1e3
+    with dagster_ui(home) as address:
+        for name, path, word in UI:
+            context = browser.new_context(viewport={"width": 1500, "height": 950})
+            tab = context.new_page()
+            tab.goto(address + path, timeout=patience)
+            tab.get_by_text(word).first.wait_for(state="attached", timeout=patience)
+            tab.wait_for_timeout(SETTLING_MS)
+            _shoot(tab, name)
+            context.close()
 
 
 def _shoot(tab: Any, name: str) -> None:
@@ -111,4 +127,4 @@ def _wait(address: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    sys.exit(main(Path(sys.argv[1]).resolve(), *sys.argv[2:]))

@@ -66,7 +66,7 @@ def governance_report(
 ) -> dg.MaterializeResult:
     """Write the day's report: every page of the dashboard in one file that needs no server."""
     with failing_closed(platform):
-        snapshot_id, _ = publish_pages(platform, day_of(context))
+        snapshot_id, _ = publish_pages(platform, shown_day(platform, day_of(context)))
         path, size = report_of(platform)
     check = dg.AssetCheckResult(
         passed=size <= MOST_BYTES,
@@ -79,6 +79,14 @@ def governance_report(
         "snapshot_id": snapshot_id,
     }
     return dg.MaterializeResult(metadata=facts, check_results=[check])
+
+
+def shown_day(platform: PlatformResource, day: date) -> date:
+    """Give the day of the published night, which the pages show; the run's where there is none."""
+    from instgov_dagster.adapters.store.published import published_meta
+
+    meta = published_meta(platform.night_folder())
+    return day if meta is None else date.fromisoformat(meta["asof"])
 
 
 def report_of(platform: PlatformResource) -> tuple["Path", int]:

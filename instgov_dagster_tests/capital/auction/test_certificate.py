@@ -99,6 +99,15 @@ def test_weight_that_is_missing_goes_where_weight_is() -> None:
     assert np.count_nonzero(share) == 4
 
 
+def test_what_is_missing_is_shared_by_the_room_that_is_left() -> None:
+    raw = np.zeros(60)
+    raw[:4] = (0.006, 0.002, 0.002, 0.004)  # .014 of .02, and none may weigh above .02 / 3
+    most = 0.02 / 3.0
+    share = repair_tail(raw, one(0.1).tails[0], confidence_level=0.95)
+    room = most - raw[:4]
+    assert share[:4] == pytest.approx(raw[:4] + room * 0.006 / room.sum(), abs=1e-15)
+
+
 def test_valid_tail_weights_are_left_bit_for_bit() -> None:
     raw = np.zeros(60)
     raw[10:13] = 0.02 / 3.0 - 1e-16
@@ -127,6 +136,21 @@ def test_the_bound_of_two_bids_on_one_symbol_takes_the_dearer_first() -> None:
     dear, cheap = instance.values[1], instance.values[0]
     expected = 0.04 * (dear - 0.003) + 0.01 * (cheap - 0.003)
     assert upper_bound(instance, (tail,), nothing) == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_bound_of_three_bids_ends_where_the_third_is_not_worth_its_cost() -> None:
+    rows = [
+        free_bid("S000", name, mu=mu) for name, mu in (("a", 0.008), ("b", 0.006), ("c", 25e-4))
+    ]
+    instance = dataclasses.replace(
+        many(rows, (0.1,)), caps=np.full(3, 0.01), half_spread=np.array([0.001])
+    )
+    tail = np.zeros(60)
+    tail[:3] = 0.02 / 3.0
+    # A unit pays .002 to the tail and .001 to trade, more than the third is worth.
+    expected = 0.01 * (instance.values[0] - 0.003) + 0.01 * (instance.values[1] - 0.003)
+    bound = upper_bound(instance, (tail,), np.zeros(len(instance.groups)))
+    assert bound == pytest.approx(expected, abs=1e-15)
 
 
 def test_a_price_on_a_cap_is_paid_by_its_bids_and_earned_by_the_bound() -> None:
@@ -296,6 +320,17 @@ def test_weights_are_scaled_by_the_one_factor_the_tightest_limit_asks_for() -> N
     assert scale_into_limits(strict, kept) == pytest.approx(kept * (0.01 / 0.075), rel=1e-12)
     stressed = dataclasses.replace(instance, measure_limits=(1.0, 0.05 * least))
     assert scale_into_limits(stressed, kept) == pytest.approx(kept * (0.02 / 0.075), rel=1e-12)
+
+
+def test_what_is_bought_counts_from_what_is_held_and_the_tolerance_itself_is_kept() -> None:
+    held = dataclasses.replace(one(0.1, held=np.array([0.03])), buy_limits=np.array([0.01]))
+    assert check_weights(held, np.array([0.04])) == ()
+    (bought,) = check_weights(held, np.array([0.045]))
+    assert (bought.key, bought.excess) == ("S000", pytest.approx(0.005))
+    nothing = dataclasses.replace(one(0.1), caps=np.zeros(1))
+    slack = nothing.policy.feasibility_tolerance
+    assert check_weights(nothing, np.array([slack])) == ()
+    assert check_weights(nothing, np.array([-slack])) == ()
 
 
 @pytest.mark.parametrize("excess", [0.5e-9, 2e-9])

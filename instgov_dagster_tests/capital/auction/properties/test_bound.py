@@ -105,6 +105,8 @@ def test_the_cost_of_a_trade_is_that_of_its_pieces_whoever_else_is_asked(seed: i
     alone = dataclasses.replace(instance)  # nothing kept yet
     assert np.array_equal(trading_costs(alone, nets), first)
     assert not trading_costs(instance, instance.net_held).any()
+    with pytest.raises(ValueError, match="read-only"):
+        first[0] = 0.0
     for i, net in enumerate(nets.tolist()):
         widths, slopes = pieces_of(instance, i)
         change = net - instance.net_held[i]

@@ -13,7 +13,6 @@ from instgov_dagster.capital.auction.instance import (
     chord_nodes,
     impact_costs,
 )
-from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 # Tail weights that miss their sum by no more than floating point does are left as they are.
@@ -81,9 +80,7 @@ def _check_tails(instance: AuctionInstance, net: NDArray[np.float64]) -> list[Vi
         key = id(measure.returns)  # measures share a matrix where one is a multiple of another
         if key not in taken:
             taken[key] = (
-                cvar(measure.losses(net), confidence_level=instance.confidence_level)
-                if measure.is_finite
-                else np.nan
+                measure.cvar(net, instance.confidence_level) if measure.is_finite else np.nan
             )
         value = taken[key]
         gauged = value if measure.multiplier == 1.0 else measure.multiplier * max(value, 0.0)
@@ -98,13 +95,15 @@ def _chord_cost(
     instance: AuctionInstance, traded: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     # Impact of trading `traded` (n_rows, any) on the chords that lie above the convex cost.
-    grid = chord_grid(instance.policy)
+    grid, n = chord_grid(instance.policy), traded.shape[1]
     reach = instance.reach[rows, None]
-    share = np.divide(traded, reach, out=np.zeros_like(traded), where=reach > 0.0)
-    at = np.clip(np.searchsorted(grid, share, side="right") - 1, 0, grid.size - 2)
-    part = np.minimum((share - grid[at]) / (grid[at + 1] - grid[at]), 1.0)
-    nodes = chord_nodes(instance, rows)
-    low, high = np.take_along_axis(nodes, at, 1), np.take_along_axis(nodes, at + 1, 1)
+    share = traded / np.where(reach > 0.0, reach, np.inf)
+    at = np.minimum(np.searchsorted(grid, share, side="right") - 1, grid.size - 2)
+    start = grid[at]
+    end = grid[at + 1]
+    part = np.minimum((share - start) / (end - start), 1.0)
+    costs = impact_costs(instance, np.concatenate([reach * start, reach * end], axis=1), rows)
+    low, high = costs[:, :n], costs[:, n:]
     cost: NDArray[np.float64] = low + part * (high - low)
     return cost
 
@@ -114,27 +113,34 @@ def _costs_of(
 ) -> NDArray[np.float64]:
     # What it costs to go from what is held to each of some nets, shape (n_rows, any).
     change = nets - instance.net_held[rows, None]
-    sold = np.maximum(-change, 0.0)
-    forced = np.maximum(sold - instance.sell_limits[rows, None], 0.0)
-    chords = _chord_cost(instance, np.maximum(change, 0.0) + sold - forced, rows)
+    size = np.abs(change)
+    forced = np.maximum(-change - instance.sell_limits[rows, None], 0.0)
     costs: NDArray[np.float64] = (
-        instance.half_spread[rows, None] * np.abs(change)
-        + chords
+        instance.half_spread[rows, None] * size
+        + _chord_cost(instance, size - forced, rows)
         + instance.policy.forced_sale_penalty * forced
     )
     return costs
 
 
-def trading_costs(instance: AuctionInstance, net: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Price the trade of each symbol from what is held to ``net``, shape ``(n_symbols,)``.
+def trading_costs(instance: AuctionInstance, *nets: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Price the trade of each symbol from what is held to the first of ``nets``, ``(n_symbols,)``.
 
     Half the spread on every trade, the chords of the impact, and the penalty on the part of a
-    sale beyond the participation limit, which only a cap can force.
+    sale beyond the participation limit, which only a cap can force. The costs of all the nets are
+    kept with the instance.
     """
-    costs = np.zeros(net.size)
-    rows = np.flatnonzero(net != instance.net_held)
-    costs[rows] = _costs_of(instance, net[rows, None], rows)[:, 0]
-    return costs
+    keys = [net.tobytes() for net in nets]
+    asked = [net for net, key in zip(nets, keys, strict=True) if key not in instance.kept_costs]
+    if asked:
+        together = np.column_stack(asked)
+        rows = np.flatnonzero((together != instance.net_held[:, None]).any(axis=1))
+        costs = np.zeros((len(asked), instance.net_held.size))
+        costs[:, rows] = _costs_of(instance, together[rows], rows).T
+        costs.setflags(write=False)
+        for net, cost in zip(asked, costs, strict=True):
+            instance.kept_costs[net.tobytes()] = cost
+    return instance.kept_costs[keys[0]]
 
 
 def marginal_costs(instance: AuctionInstance, net: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,20 +148,17 @@ def marginal_costs(instance: AuctionInstance, net: NDArray[np.float64]) -> NDArr
 
     A symbol that is being sold saves the cost of the sale it no longer makes.
     """
-    change = net - instance.net_held
-    grid = chord_grid(instance.policy)
+    change, reach, grid = net - instance.net_held, instance.reach, chord_grid(instance.policy)
     slack = instance.policy.feasibility_tolerance
-    reach = instance.reach
-    share = np.divide(np.abs(change), reach, out=np.zeros(net.size), where=reach > 0.0)
+    share = np.abs(change) / np.where(reach > 0.0, reach, np.inf)
     is_sold = change < -slack
     above = np.searchsorted(grid, share + slack, side="right") - 1
     below = np.searchsorted(grid, share - slack, side="left") - 1
     at = np.clip(np.where(is_sold, below, above), 0, grid.size - 2)
-    ends = reach[:, None] * np.column_stack([grid[at], grid[at + 1]])
+    ends = np.stack([reach * grid[at], reach * grid[at + 1]], axis=1)
     nodes = impact_costs(instance, ends, np.arange(net.size))
     width = ends[:, 1] - ends[:, 0]
-    rise = nodes[:, 1] - nodes[:, 0]
-    slope = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0.0)
+    slope = (nodes[:, 1] - nodes[:, 0]) / np.where(width > 0.0, width, np.inf)
     unit = instance.half_spread + slope
     signed: NDArray[np.float64] = np.where(is_sold, -unit, unit)
     return signed
@@ -168,8 +171,7 @@ def objective_value(instance: AuctionInstance, weights: NDArray[np.float64]) -> 
     value over the horizon.
     """
     net = instance.net(weights)
-    losses = instance.scenarios.current.losses(net)
-    risk = cvar(losses, confidence_level=instance.confidence_level)
+    risk = instance.scenarios.current.cvar(net, instance.confidence_level)
     return float(
         instance.values @ weights - instance.hurdle * risk - trading_costs(instance, net).sum()
     )
@@ -225,6 +227,18 @@ def _by_bid(
     return caps, rates
 
 
+def _filled(
+    nets: NDArray[np.float64], caps: NDArray[np.float64], rates: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    # What nets (n_rows, any) are worth, the dearest bids filled first.
+    left, gains = nets, np.zeros(nets.shape)
+    for place in range(caps.shape[1]):
+        taken = np.minimum(left, caps[:, place, None])
+        gains += taken * rates[:, place, None]
+        left = left - taken
+    return gains
+
+
 def _best_of(
     instance: AuctionInstance, worth: NDArray[np.float64], rows: NDArray[np.intp]
 ) -> NDArray[np.float64]:
@@ -233,28 +247,22 @@ def _best_of(
     caps, rates = _by_bid(instance, worth, rows)
     ends = np.cumsum(caps, axis=1)
     held, reach = instance.net_held[rows], instance.reach[rows]
-    sells = instance.sell_limits[rows]
-    most = np.minimum(ends[:, -1], held + np.minimum(instance.buy_limits[rows], reach))
+    sells = np.minimum(instance.sell_limits[rows], held)
+    buys = np.minimum(instance.buy_limits[rows], reach)
+    most = np.maximum(np.minimum(ends[:, -1], held + buys), 0.0)
+    corners = np.zeros((rows.size, ends.shape[1] + 2))
+    corners[:, 1:-2], corners[:, -2], corners[:, -1] = ends[:, :-1], held - sells, most
+    corners = np.minimum(corners, most[:, None])
+    best = (_filled(corners, caps, rates) - _costs_of(instance, corners, rows)).max(axis=1)
+    # Where a chord ends its cost is known; an end that cannot be traded to is no candidate.
     kinks = reach[:, None] * chord_grid(instance.policy)
-    candidates = np.concatenate(
-        [
-            np.zeros((rows.size, 1)),
-            ends,
-            held[:, None] + kinks,
-            held[:, None] - np.minimum(kinks, sells[:, None]),
-            (held - sells)[:, None],
-            most[:, None],
-        ],
-        axis=1,
-    )
-    candidates = np.clip(candidates, 0.0, np.maximum(most, 0.0)[:, None])
-    gains = np.zeros(candidates.shape)
-    for place in range(caps.shape[1]):
-        start = ends[:, place] - caps[:, place]
-        filled = np.clip(candidates - start[:, None], 0.0, caps[:, place, None])
-        gains += filled * rates[:, place, None]
-    best: NDArray[np.float64] = (gains - _costs_of(instance, candidates, rows)).max(axis=1)
-    return best
+    costs = instance.half_spread[rows, None] * kinks + chord_nodes(instance, rows)
+    room = (most - held)[:, None]
+    bought = np.where(kinks <= room, _filled(held[:, None] + kinks, caps, rates) - costs, -np.inf)
+    can_sell = (kinks <= sells[:, None]) & (kinks >= -room)
+    sold = np.where(can_sell, _filled(held[:, None] - kinks, caps, rates) - costs, -np.inf)
+    found: NDArray[np.float64] = np.maximum(best, np.maximum(bought, sold).max(axis=1))
+    return found
 
 
 def _best_total(instance: AuctionInstance, worth: NDArray[np.float64]) -> float:
@@ -364,7 +372,7 @@ def scale_into_limits(
     factor = float((instance.group_caps[over] / gross[over]).min(initial=1.0))
     net = instance.net(clipped)
     for tail in instance.tails:
-        value = cvar(tail.measure.losses(net), confidence_level=instance.confidence_level)
+        value = tail.measure.cvar(net, instance.confidence_level)
         if value > tail.limit:
             factor = min(factor, tail.limit / value)
     return clipped * factor

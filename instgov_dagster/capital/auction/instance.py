@@ -79,7 +79,7 @@ class Incidence:
         found[self.bid_of[groups[self.group_of]]] = True
         return found
 
-    def groups_of(self, bids: NDArray[np.intp]) -> dict[int, NDArray[np.intp]]:
+    def groups_of(self, bids: NDArray[np.intp]) -> dict[int, list[int]]:
         """List the groups that each of some bids is in."""
         is_asked = np.zeros(self.n_bids, dtype=np.bool_)
         is_asked[bids] = True
@@ -88,7 +88,7 @@ class Incidence:
         counts = np.bincount(self.bid_of[kept], minlength=self.n_bids)
         ends = np.cumsum(counts)
         starts = (ends - counts)[bids].tolist()
-        groups = self.group_of[kept]
+        groups = self.group_of[kept].tolist()
         pairs = zip(bids.tolist(), starts, ends[bids].tolist(), strict=True)
         return {j: groups[start:end] for j, start, end in pairs}
 
@@ -170,6 +170,10 @@ class AuctionInstance:
     net_held: NDArray[np.float64] = field(init=False, repr=False)
     reach: NDArray[np.float64] = field(init=False, repr=False)
     tails: tuple[Tail, ...] = field(init=False, repr=False)
+    #: What the books of this auction cost to get to, by their net weights, whoever asks first.
+    kept_costs: dict[bytes, NDArray[np.float64]] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         n_bids, n_symbols, n_groups = len(self.bid_ids), len(self.symbols), len(self.groups)
@@ -313,20 +317,17 @@ def refuse_instance(instance: AuctionInstance) -> tuple[ReasonCode, ...]:
     ``BID_NOT_FINITE`` for values, caps and costs, ``RISK_NOT_FINITE`` for scenarios and limits.
     """
     codes = []
-    of_bids = (
-        instance.values,
-        instance.caps,
-        instance.group_caps,
-        instance.half_spread,
-        instance.impact,
-        instance.traded,
-        instance.buy_limits,
-        instance.sell_limits,
+    costs = np.concatenate(
+        [
+            instance.half_spread,
+            instance.impact,
+            instance.traded,
+            instance.buy_limits,
+            instance.sell_limits,
+        ]
     )
-    costs = of_bids[3:]
-    if not all(np.isfinite(part).all() for part in of_bids) or any(
-        (part < 0.0).any() for part in costs
-    ):
+    numbers = np.concatenate([instance.values, instance.caps, instance.group_caps, costs])
+    if not (np.isfinite(numbers).all() and (costs >= 0.0).all()):
         codes.append(ReasonCode.BID_NOT_FINITE)
     is_measurable = all(measure.is_finite for measure in instance.scenarios.measures)
     if not (is_measurable and np.isfinite(instance.measure_limits).all()):
@@ -343,7 +344,9 @@ def require_feasible_cash(instance: AuctionInstance) -> None:
         ``AUCTION_INFEASIBLE`` naming the negative cap or limit.
     """
     limits = [tail.limit for tail in instance.tails]
-    smallest = min([*limits, *instance.caps.tolist(), *instance.group_caps.tolist()], default=0.0)
+    smallest = float(
+        np.concatenate([limits, instance.caps, instance.group_caps]).min(initial=np.inf)
+    )
     if not smallest >= 0.0:
         raise SystemHalt(
             ReasonCode.AUCTION_INFEASIBLE, f"a cap or limit is {smallest!r}, below zero"

@@ -55,6 +55,9 @@ RESULT_SCHEMA: Final = pl.Schema(
     }
 )
 
+_COLUMNS: Final = RESULT_SCHEMA.names()
+_KINDS: Final = RESULT_SCHEMA.dtypes()
+
 _HEADER: Final = "auction"
 
 _SYMBOL_NUMBERS: Final = (
@@ -145,7 +148,7 @@ class AuctionResult:
     def __post_init__(self) -> None:
         if not self.reason_codes:
             raise ValueError("AuctionResult.reason_codes must hold at least one, was ()")
-        if self.bids.schema != RESULT_SCHEMA:
+        if (self.bids.columns, self.bids.dtypes) != (_COLUMNS, _KINDS):
             raise ValueError(
                 f"AuctionResult.bids must have {RESULT_SCHEMA}, was {self.bids.schema}"
             )

@@ -13,6 +13,7 @@ from instgov_dagster.capital.auction.certificate import (
     objective_value,
     read_duals,
     scale_into_limits,
+    trading_costs,
 )
 from instgov_dagster.capital.auction.explain import (
     Prices,
@@ -154,15 +155,20 @@ def _give_back(
     wanting = np.flatnonzero(pairs.touched(was_full) & (lost > 0.0))
     if not wanting.size:
         return rounded
+    owner = instance.symbol_of[wanting]
     room = instance.buy_limits - instance.net(rounded) + instance.net_held
-    groups_of = pairs.groups_of(wanting)
-    for j in sorted(wanting.tolist(), key=lambda j: (-lost[j], instance.bid_ids[j])):
-        i, above = instance.symbol_of[j], groups_of[j]
-        least = min(float(slack[above].min()), room[i], instance.caps[j] - rounded[j])
-        if least >= step * (1.0 - instance.policy.quantum_slack):
-            rounded[j] = round((rounded[j] + step) / step) * step
-            slack[above] -= step
-            room[i] -= step
+    left = dict(zip(owner.tolist(), room[owner].tolist(), strict=True))
+    own = (instance.caps[wanting] - rounded[wanting]).tolist()
+    free, groups_of = slack.tolist(), pairs.groups_of(wanting)
+    least = step * (1.0 - instance.policy.quantum_slack)
+    wishes = zip((-lost[wanting]).tolist(), wanting.tolist(), owner.tolist(), own, strict=True)
+    for _, j, i, room_of_bid in sorted(wishes, key=lambda w: (w[0], instance.bid_ids[w[1]])):
+        above = groups_of[j]
+        if min(left[i], room_of_bid, *(free[g] for g in above)) >= least:
+            rounded[j] = round((float(rounded[j]) + step) / step) * step
+            left[i] -= step
+            for g in above:
+                free[g] -= step
     return rounded
 
 
@@ -216,6 +222,7 @@ def certify(
     exact
         The weights before they were rounded to the quantum, shape ``(n_bids,)``.
     """
+    trading_costs(instance, instance.net(weights), instance.net(exact))  # both at one go
     value = objective_value(instance, weights)
     bound, prices = bound_of(instance, duals), duals.prices
     return Certificate(
@@ -223,12 +230,15 @@ def certify(
         upper_bound=bound,
         gap=bound - value,
         rounding=objective_value(instance, exact) - value,
-        tails=tuple(
-            tuple((int(s), float(share[s])) for s in np.flatnonzero(share))
-            for share in duals.shares
-        ),
-        group_prices=tuple((int(g), float(prices[g])) for g in np.flatnonzero(prices)),
+        tails=tuple(_support(share) for share in duals.shares),
+        group_prices=_support(prices),
     )
+
+
+def _support(numbers: NDArray[np.float64]) -> tuple[tuple[int, float], ...]:
+    # What is not zero, each number with its place.
+    places = np.flatnonzero(numbers)
+    return tuple(zip(places.tolist(), numbers[places].tolist(), strict=True))
 
 
 def recheck(instance: AuctionInstance, result: AuctionResult) -> float:

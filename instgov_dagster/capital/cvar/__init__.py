@@ -6,6 +6,7 @@ from instgov_dagster.capital.cvar.marginals import (
     cvar_contributions,
     delta_cvar,
     delta_cvars,
+    marginal_and_rising_cvar,
     marginal_cvar,
     rising_cvar,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "cvar_standard_error",
     "delta_cvar",
     "delta_cvars",
+    "marginal_and_rising_cvar",
     "marginal_cvar",
     "rising_cvar",
     "tail_weights",

@@ -8,7 +8,6 @@ from instgov_dagster.capital.cvar.tail import (
     cvar_rows,
     tail_mass,
     tail_weights,
-    value_at_risk,
 )
 
 # Books judged at once: a few hundred rows of scenarios stay in the processor's cache.
@@ -126,15 +125,46 @@ def rising_cvar(
     """
     if losses is None:
         losses = book_losses(scenarios, weights)
+    _, rising = _slopes(scenarios, losses, confidence_level, tie_tolerance)
+    return rising
+
+
+def marginal_and_rising_cvar(
+    scenarios: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    *,
+    confidence_level: float,
+    tie_tolerance: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give `marginal_cvar` and `rising_cvar` of one book, reading its tail once.
+
+    Parameters
+    ----------
+    losses
+        What `book_losses` gives, shape ``(n_scenarios,)``; the others as in `rising_cvar`.
+    """
+    return _slopes(scenarios, losses, confidence_level, tie_tolerance)
+
+
+def _slopes(
+    scenarios: NDArray[np.float64],
+    losses: NDArray[np.float64],
+    confidence_level: float,
+    tie_tolerance: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    # The derivative of CVaR and that from the right. Both share the scenarios above the edge; of
+    # those on it the first counts them as `tail_weights` does, the second the worst for each.
     mass, _, _ = tail_mass(losses.size, confidence_level)
-    edge = value_at_risk(losses, confidence_level=confidence_level)
-    sure = np.flatnonzero(losses > edge + tie_tolerance)
-    tied = np.flatnonzero(np.abs(losses - edge) <= tie_tolerance)
-    left = mass - sure.size
-    share = np.clip(left - np.arange(tied.size), 0.0, 1.0)
-    worst_first = np.sort(-scenarios[tied], axis=0)[::-1]
-    total: NDArray[np.float64] = share @ worst_first - scenarios[sure].sum(axis=0)
-    return total / mass
+    share = tail_weights(losses, confidence_level=confidence_level)
+    edge = float(losses[share > 0.0].min())
+    is_sure = losses > edge + tie_tolerance
+    sure, tied = np.flatnonzero(is_sure), np.flatnonzero(np.abs(losses - edge) <= tie_tolerance)
+    own, sum_of_sure = scenarios[tied], scenarios[sure].sum(axis=0)
+    left = np.clip(mass - sure.size - np.arange(tied.size), 0.0, 1.0)
+    worst_first = np.sort(-own, axis=0)[::-1]
+    marginal: NDArray[np.float64] = -(sum_of_sure / mass + share[tied] @ own)
+    rising: NDArray[np.float64] = (left @ worst_first - sum_of_sure) / mass
+    return marginal, rising
 
 
 def cvar_contributions(

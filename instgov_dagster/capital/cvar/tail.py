@@ -167,17 +167,22 @@ def tail_weights(
     Parameters and errors as `cvar`; the result has shape ``(n_scenarios,)``.
     """
     _require_losses(losses)
-    order = np.argsort(-losses, kind="stable")
-    weights = np.zeros(losses.size)
     if probabilities is not None:
         _require_level(confidence_level)
         _require_probabilities(probabilities, losses.size)
+        order = np.argsort(-losses, kind="stable")
+        weights = np.zeros(losses.size)
         weights[order] = _fill_tail(probabilities[order], 1.0 - confidence_level)
         return weights
     mass, whole, fraction = tail_mass(losses.size, confidence_level)
-    weights[order[:whole]] = 1.0 / mass
-    weights[order[whole : whole + 1]] = fraction / mass  # none where all are in the tail
-    return weights
+    least = losses.size - whole - (1 if fraction > 0.0 else 0)
+    edge = np.partition(losses, least)[least]
+    # Whatever is worse than the edge is in the tail whole; on it, the first scenarios fill it up.
+    weights = np.where(losses > edge, 1.0, 0.0)
+    tied = np.flatnonzero(losses == edge)
+    left = mass - np.count_nonzero(weights)
+    weights[tied] = np.clip(left - np.arange(tied.size), 0.0, 1.0)
+    return weights / mass
 
 
 def _fill_tail(worst_first: NDArray[np.float64], room: float) -> NDArray[np.float64]:

@@ -12,6 +12,9 @@ from instgov_dagster.vocabulary.reasons import ReasonCode
 
 # A second asks for the losses of a handful of books, each several times.
 _BOOKS_KEPT: Final = 8
+# The columns of the symbols the last books held, where these are fewer than one in three.
+_BLOCKS_KEPT: Final = 2
+_FEW: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,6 +35,8 @@ class ScenarioMeasure:
     is_finite: bool = field(init=False)
     _alone: dict[float, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
     _books: dict[bytes, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
+    _risks: dict[tuple[bytes, float], float] = field(init=False, repr=False, default_factory=dict)
+    _blocks: dict[bytes, NDArray[np.float64]] = field(init=False, repr=False, default_factory=dict)
     _columns: list[NDArray[np.float64]] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -73,12 +78,39 @@ class ScenarioMeasure:
         """
         key = net.tobytes()
         if key not in self._books:
-            losses = book_losses(self.by_column, net)
+            losses = self._losses(net)
             losses.setflags(write=False)
             if len(self._books) >= _BOOKS_KEPT:
                 self._books.pop(next(iter(self._books)))
             self._books[key] = losses
         return self._books[key]
+
+    def _losses(self, net: NDArray[np.float64]) -> NDArray[np.float64]:
+        # The books of one second, and mostly of the next, hold the same symbols: their columns
+        # are laid side by side once.
+        held = np.flatnonzero(net)
+        is_wide = held.size * _FEW >= net.size or net.shape != self.returns.shape[1:]
+        if is_wide:
+            return book_losses(self.by_column, net)
+        key = held.tobytes()
+        if key not in self._blocks:
+            if len(self._blocks) >= _BLOCKS_KEPT:
+                self._blocks.pop(next(iter(self._blocks)))
+            self._blocks[key] = self.by_column[:, held]
+        return book_losses(self._blocks[key], net[held])
+
+    def cvar(self, net: NDArray[np.float64], confidence_level: float) -> float:
+        """Give the CVaR of a book before the multiplier; the last few books' are kept.
+
+        Parameters and errors as `losses` and `instgov_dagster.capital.cvar.cvar`.
+        """
+        key = net.tobytes(), confidence_level
+        if key not in self._risks:
+            value = cvar(self.losses(net), confidence_level=confidence_level)
+            if len(self._risks) >= _BOOKS_KEPT:
+                self._risks.pop(next(iter(self._risks)))
+            self._risks[key] = value
+        return self._risks[key]
 
     def standalone_cvar(self, confidence_level: float) -> NDArray[np.float64]:
         """Give the CVaR of a unit of each symbol alone, shape ``(n_symbols,)``; kept once known.

@@ -12,6 +12,7 @@ from instgov_dagster.capital.auction.certificate import (
     marginal_costs,
     objective_value,
     repair_tail,
+    scale_into_limits,
     trading_costs,
     upper_bound,
 )
@@ -98,6 +99,15 @@ def test_weight_that_is_missing_goes_where_weight_is() -> None:
     assert np.count_nonzero(share) == 4
 
 
+def test_what_is_missing_is_shared_by_the_room_that_is_left() -> None:
+    raw = np.zeros(60)
+    raw[:4] = (0.006, 0.002, 0.002, 0.004)  # .014 of .02, and none may weigh above .02 / 3
+    most = 0.02 / 3.0
+    share = repair_tail(raw, one(0.1).tails[0], confidence_level=0.95)
+    room = most - raw[:4]
+    assert share[:4] == pytest.approx(raw[:4] + room * 0.006 / room.sum(), abs=1e-15)
+
+
 def test_valid_tail_weights_are_left_bit_for_bit() -> None:
     raw = np.zeros(60)
     raw[10:13] = 0.02 / 3.0 - 1e-16
@@ -126,6 +136,21 @@ def test_the_bound_of_two_bids_on_one_symbol_takes_the_dearer_first() -> None:
     dear, cheap = instance.values[1], instance.values[0]
     expected = 0.04 * (dear - 0.003) + 0.01 * (cheap - 0.003)
     assert upper_bound(instance, (tail,), nothing) == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_bound_of_three_bids_ends_where_the_third_is_not_worth_its_cost() -> None:
+    rows = [
+        free_bid("S000", name, mu=mu) for name, mu in (("a", 0.008), ("b", 0.006), ("c", 25e-4))
+    ]
+    instance = dataclasses.replace(
+        many(rows, (0.1,)), caps=np.full(3, 0.01), half_spread=np.array([0.001])
+    )
+    tail = np.zeros(60)
+    tail[:3] = 0.02 / 3.0
+    # A unit pays .002 to the tail and .001 to trade, more than the third is worth.
+    expected = 0.01 * (instance.values[0] - 0.003) + 0.01 * (instance.values[1] - 0.003)
+    bound = upper_bound(instance, (tail,), np.zeros(len(instance.groups)))
+    assert bound == pytest.approx(expected, abs=1e-15)
 
 
 def test_a_price_on_a_cap_is_paid_by_its_bids_and_earned_by_the_bound() -> None:
@@ -258,3 +283,71 @@ def test_what_is_sold_short_is_named_first() -> None:
     first, *others = check_weights(instance, np.array([-0.01, 0.06]))
     assert (first.key, first.excess) == ("short", pytest.approx(0.01))
     assert ReasonCode.NAME_CAP_BINDS in {violation.code for violation in others}
+
+
+@pytest.mark.parametrize("kink", [0, 1, 5, 11])
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_on_a_kink_the_next_unit_costs_what_stands_right_of_it(kink: int, side: float) -> None:
+    fields = {"market_impact_bps": 30.0, "liquidity_cost_bps": 4.0}
+    instance = one(0.1, fields=fields, held=np.array([0.025]))
+    net = np.array([0.025 + side * 0.025 * chord_grid(instance.policy)[kink]])
+    assert instance.reach[0] == pytest.approx(0.025)
+    step = 1e-7
+    rise = trading_costs(instance, net + step)[0] - trading_costs(instance, net)[0]
+    assert marginal_costs(instance, net)[0] == pytest.approx(rise / step, rel=1e-5)
+
+
+def test_where_nothing_can_be_traded_the_next_unit_costs_half_the_spread() -> None:
+    fields = {"market_impact_bps": 30.0, "liquidity_cost_bps": 4.0}
+    instance = dataclasses.replace(one(0.1, fields=fields), buy_limits=np.zeros(1))
+    assert instance.reach.tolist() == [0.0]
+    assert marginal_costs(instance, np.zeros(1)).tolist() == [4e-4]
+
+
+def test_weights_are_scaled_by_the_one_factor_the_tightest_limit_asks_for() -> None:
+    config = small_config(marginal_limit=0.9)
+    policy = AuctionPolicy(name_cap=1.0, sector_cap=1.0, target_share=1.0)
+    rows = [free_bid("S000", adv_usd=1e12), free_bid("S001", adv_usd=1e12)]
+    instance = many(rows, (0.1, 0.1), config=config, policy=policy)
+    least = instance.group_caps.min()  # the strategy's stage, which both are under
+    kept = np.array([0.25, 0.5]) * least
+    assert np.array_equal(scale_into_limits(instance, kept), kept)
+    assert scale_into_limits(instance, 2.0 * kept) == pytest.approx(kept / 0.75, rel=1e-15)
+    clipped = dataclasses.replace(instance, caps=np.array([0.1, 1.0]) * least)
+    assert scale_into_limits(clipped, kept).tolist() == [0.1 * least, 0.5 * least]
+    # Each measure alone: the loss is a tenth, stressed it counts for two and a half.
+    strict = dataclasses.replace(instance, measure_limits=(0.01 * least, 1.0))
+    assert scale_into_limits(strict, kept) == pytest.approx(kept * (0.01 / 0.075), rel=1e-12)
+    stressed = dataclasses.replace(instance, measure_limits=(1.0, 0.05 * least))
+    assert scale_into_limits(stressed, kept) == pytest.approx(kept * (0.02 / 0.075), rel=1e-12)
+
+
+def test_what_is_bought_counts_from_what_is_held_and_the_tolerance_itself_is_kept() -> None:
+    held = dataclasses.replace(one(0.1, held=np.array([0.03])), buy_limits=np.array([0.01]))
+    assert check_weights(held, np.array([0.04])) == ()
+    (bought,) = check_weights(held, np.array([0.045]))
+    assert (bought.key, bought.excess) == ("S000", pytest.approx(0.005))
+    nothing = dataclasses.replace(one(0.1), caps=np.zeros(1))
+    slack = nothing.policy.feasibility_tolerance
+    assert check_weights(nothing, np.array([slack])) == ()
+    assert check_weights(nothing, np.array([-slack])) == ()
+
+
+@pytest.mark.parametrize("excess", [0.5e-9, 2e-9])
+def test_a_limit_is_broken_by_more_than_rounding_and_the_excess_is_told(excess: float) -> None:
+    config = small_config(marginal_limit=0.9)
+    policy = AuctionPolicy(name_cap=0.05, target_share=1.0)
+    whole = one(0.1, config=config, policy=policy, fields={"adv_usd": 1e12})
+    limits = {
+        "caps": dataclasses.replace(whole, caps=np.array([0.02])),
+        "buy_limits": dataclasses.replace(whole, buy_limits=np.array([0.02])),
+        "group_caps": dataclasses.replace(whole, group_caps=np.minimum(whole.group_caps, 0.02)),
+    }
+    for name, instance in limits.items():
+        found = check_weights(instance, np.array([0.02 + excess]))
+        assert bool(found) == (excess > 1e-9), name
+        assert all(broken.excess == pytest.approx(excess, rel=1e-3) for broken in found)
+    tail = dataclasses.replace(whole, measure_limits=(0.002, 1.0))
+    assert check_weights(tail, np.array([0.02 + 5e-8])) == ()
+    (broken,) = check_weights(tail, np.array([0.02 + 2e-7]))
+    assert (broken.key, broken.excess) == ("CURRENT", pytest.approx(2e-8, rel=1e-6))

@@ -12,6 +12,7 @@ from instgov_dagster.capital.cvar import (
     cvar_contributions,
     delta_cvar,
     delta_cvars,
+    marginal_and_rising_cvar,
     marginal_cvar,
     rising_cvar,
 )
@@ -101,6 +102,40 @@ def test_on_an_empty_book_the_next_unit_costs_the_symbols_own_cvar() -> None:
     own = [cvar(-returns[:, i], confidence_level=0.95) for i in range(3)]
     assert rising == pytest.approx(own, abs=1e-12)
     assert (rising >= marginal_cvar(returns, np.zeros(3), confidence_level=0.95)).all()
+
+
+def test_both_derivatives_by_hand_where_three_scenarios_stand_on_the_edge() -> None:
+    returns = np.zeros((50, 2))  # the tail holds two and a half scenarios
+    returns[4] = [-0.5, 0.0]
+    returns[[9, 17, 30]] = [[-0.2, -0.2], [-0.3, -0.1], [-0.1, -0.3]]
+    losses = book_losses(returns, np.array([0.5, 0.5]))
+    marginal, rising = marginal_and_rising_cvar(
+        returns, losses, confidence_level=0.95, tie_tolerance=1e-12
+    )
+    # The worst, then of the three that lose 20 % the first and half of the second.
+    assert marginal == pytest.approx([(0.5 + 0.2 + 0.15) / 2.5, (0.2 + 0.05) / 2.5])
+    # From the right each symbol meets its own worst of the three first.
+    assert rising == pytest.approx([(0.5 + 0.3 + 0.1) / 2.5, (0.3 + 0.1) / 2.5])
+
+
+@given(st.integers(0, 500), st.integers(1, 5), st.integers(1, 4))
+def test_both_derivatives_at_once_are_each_alone(seed: int, n_symbols: int, decimals: int) -> None:
+    returns = returns_of(113, n_symbols, seed).round(decimals)  # coarse ones tie
+    weights = np.random.default_rng(seed).uniform(0.0, 0.5, n_symbols).round(1)
+    losses = book_losses(returns, weights)
+    told = {"confidence_level": 0.95, "tie_tolerance": 1e-12}
+    marginal, rising = marginal_and_rising_cvar(returns, losses, **told)
+    alone = marginal_cvar(returns, weights, confidence_level=0.95)
+    assert marginal == pytest.approx(alone, abs=1e-15)
+    assert np.array_equal(rising, rising_cvar(returns, weights, **told))
+    assert (rising >= marginal - 1e-15).all()
+    # The right derivative is what a step so small that no further scenario is met costs.
+    for i in range(n_symbols):
+        step = np.zeros(n_symbols)
+        step[i] = 1e-7
+        gained = cvar(book_losses(returns, weights + step), confidence_level=0.95)
+        gained -= cvar(losses, confidence_level=0.95)
+        assert gained / 1e-7 == pytest.approx(rising[i], abs=1e-6)
 
 
 def test_a_delta_by_hand_is_what_the_order_added_to_the_worst_scenario() -> None:

@@ -2,10 +2,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from instgov_dagster.capital.cvar import book_losses
 from instgov_dagster.capital.scenarios import ScenarioMeasure, ScenarioSet
-from instgov_dagster.capital.scenarios.sets import _BOOKS_KEPT
+from instgov_dagster.capital.scenarios.sets import _BLOCKS_KEPT, _BOOKS_KEPT
 from instgov_dagster.vocabulary.capital import RiskMeasure
 from instgov_dagster_tests.capital.worlds import returns_of, scenarios_of, small_config
 
@@ -30,6 +32,29 @@ def test_the_losses_of_a_book_are_kept_and_those_of_another_are_its_own() -> Non
         assert losses == pytest.approx(book_losses(current.returns, net), abs=1e-16)
     with pytest.raises(ValueError, match="read-only"):
         first[0] = 0.0
+
+
+@given(st.integers(0, 500), st.integers(1, 30))
+def test_the_losses_of_books_one_after_another_are_those_of_each_alone(seed: int, n: int) -> None:
+    current = scenarios_of(returns_of(60, n, seed), small_config()).current
+    rng = np.random.default_rng(seed)
+    net = np.zeros(n)
+    for _ in range(6):  # books that share symbols, share none, hold few and hold all
+        net = np.where(rng.random(n) < 0.5, net, rng.uniform(0.0, 0.1, n) * (rng.random(n) < 0.3))
+        losses = -current.returns @ net
+        assert current.losses(net) == pytest.approx(losses, abs=1e-15)
+        assert current.cvar(net, 0.95) == pytest.approx(np.sort(losses)[-3:].mean(), abs=1e-15)
+        assert current.cvar(net, 0.90) == pytest.approx(np.sort(losses)[-6:].mean(), abs=1e-15)
+
+
+def test_no_more_than_a_few_risks_and_columns_are_kept() -> None:
+    current = scenarios_of(returns_of(60, 12), small_config()).current
+    for i in range(12):
+        net = np.zeros(12)
+        net[i] = 0.1
+        current.cvar(net, 0.95)
+    assert len(current._risks) == _BOOKS_KEPT
+    assert len(current._blocks) == _BLOCKS_KEPT
 
 
 def test_no_more_than_a_few_books_are_kept() -> None:

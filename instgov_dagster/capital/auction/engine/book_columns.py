@@ -31,6 +31,8 @@ class BookColumns:
         self._trade_rows: Places = np.zeros(0, np.intp)
         # Column of each piece of each symbol in the program, -1 for none.
         self._piece_cols: Places = np.zeros((0, n_pieces), np.intp)
+        # Costs and widths of the pieces as they were last set, NaN for those not in the program.
+        self._set_pieces: tuple[Floats, Floats] = (np.zeros((0, n_pieces)),) * 2
         self._split: Places = np.zeros(0, np.intp)  # bids with a column of their own
 
     def add(self, symbols: Places, tails: tuple[TailRows, ...]) -> None:
@@ -129,18 +131,29 @@ class BookColumns:
     def load(self, terms: Terms, pieces: tuple[Floats, Floats]) -> None:
         """Set every number of the book: worths, costs, caps, widths and what is held."""
         lp, (costs, widths) = self._lp, pieces
-        is_in = self._piece_cols >= 0
         bids = np.flatnonzero(self._bid_cols >= 0)
-        cols = np.concatenate([self._bid_cols[bids], self._piece_cols[is_in]])
-        lp.set_costs(cols, np.concatenate([-terms.values[bids], costs[is_in]]))
+        dearer, wider = self._changed(costs, widths)
+        cols = np.concatenate([self._bid_cols[bids], self._piece_cols[dearer]])
+        lp.set_costs(cols, np.concatenate([-terms.values[bids], costs[dearer]]))
         most = np.minimum(terms.bounds[self.symbols], self._own_caps(terms))
-        cols = np.concatenate([self.net_cols, self._bid_cols[self._split], self._piece_cols[is_in]])
-        upper = np.concatenate([most, terms.caps[self._split], widths[is_in]])
+        cols = np.concatenate([self.net_cols, self._bid_cols[self._split], self._piece_cols[wider]])
+        upper = np.concatenate([most, terms.caps[self._split], widths[wider]])
         lp.set_bounds(cols, np.zeros(cols.size), upper)
         held = terms.instance.net_held[self.symbols]
         lp.set_rows(self._trade_rows, held, held)
         caps = terms.instance.group_caps[self._structure.row_groups]
         lp.set_rows(self.group_rows, np.full(caps.size, -UNBOUNDED), caps)
+
+    def _changed(
+        self, costs: Floats, widths: Floats
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        # The pieces in the program whose cost, and those whose width, is another than it was set.
+        is_in, n = self._piece_cols >= 0, self._set_pieces[0].shape[0]
+        dearer, wider = is_in.copy(), is_in.copy()
+        dearer[:n] &= costs[:n] != self._set_pieces[0]
+        wider[:n] &= widths[:n] != self._set_pieces[1]
+        self._set_pieces = (np.where(is_in, costs, np.nan), np.where(is_in, widths, np.nan))
+        return dearer, wider
 
     def _own_caps(self, terms: Terms) -> Floats:
         # The cap of a symbol's only bid, nothing where it has several, by symbol in the program.
@@ -164,5 +177,5 @@ class BookColumns:
         groups = terms.bound_by[self.symbols]
         # Where a lone bid's own cap is the tighter bound, the group it is in costs nothing.
         capped = (groups >= 0) & (terms.bounds[self.symbols] <= self._own_caps(terms))
-        prices[groups[capped]] = -self._lp.col_duals[self.net_cols[capped]]
+        prices[groups[capped]] = -self._lp.duals_of(self.net_cols[capped])
         return np.maximum(prices, 0.0)

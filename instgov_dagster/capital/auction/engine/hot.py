@@ -59,6 +59,10 @@ class HotAuction:
         self._pieces: tuple[Floats, Floats] = (np.zeros((0, pieces)), np.zeros((0, pieces)))
         self._start = start
         self._first_size = 0
+        # The price of every group, and what a unit of each bid pays for caps and tails, by the
+        # duals of the last answer that was looked at.
+        self._prices: Floats = np.zeros(len(instance.groups))
+        self._paid: Floats = np.zeros(len(instance.bid_ids))
         #: Net weights of the last answer, shape ``(n_symbols,)``.
         self.net: Floats = np.zeros(len(instance.symbols))
 
@@ -101,7 +105,7 @@ class HotAuction:
         else:
             # What pays at the last second's prices is let in before this second is solved.
             inside = columns.worth()
-            best = best_worth(self.structure, terms, self._worth(terms))
+            best = best_worth(self.structure, terms, terms.values - self._paid)
             is_new = (terms.instance.net_held > 0.0) & ~columns.is_in
             is_new[self._entering(terms, best)] = True
             new = np.flatnonzero(is_new)
@@ -116,7 +120,7 @@ class HotAuction:
         # A tail whose CVaR has a price is in the program; one that is only limited may wait.
         for rows, tail in zip(self._tails, terms.instance.tails, strict=True):
             if tail.hurdle > 0.0 and not rows.is_open:
-                self._open(rows, rows.losses(self.net))
+                self._open(rows, tail.measure.losses(self.net))
             if rows.is_open:
                 rows.set_terms(self._lp, limit=tail.limit, hurdle=tail.hurdle)
 
@@ -147,7 +151,8 @@ class HotAuction:
         # Add what the answer lacks; None where it lacks nothing and is the auction's own.
         columns, structure = self._columns, self.structure
         inside = columns.worth()
-        best = best_worth(structure, terms, self._worth(terms))
+        self._look(terms)
+        best = best_worth(structure, terms, terms.values - self._paid)
         entering = self._entering(terms, best)
         weights = columns.weights(terms)
         net = np.bincount(structure.symbol_of, weights=weights, minlength=structure.n_symbols)
@@ -171,7 +176,7 @@ class HotAuction:
         # Give rows to the scenarios on the wrong side, and to a tail whose limit is broken.
         lp, columns, is_violated = self._lp, self._columns, False
         for rows, tail in zip(self._tails, terms.instance.tails, strict=True):
-            losses = rows.losses(self.net)
+            losses = tail.measure.losses(self.net)
             if rows.is_open:
                 found = rows.violated(
                     losses,
@@ -187,14 +192,15 @@ class HotAuction:
                 is_violated = True
         return is_violated
 
-    def _worth(self, terms: Terms) -> Floats:
-        # What a unit of each bid is worth after what it pays for caps and tails.
-        lp, structure = self._lp, self.structure
-        prices = self._columns.prices(terms)
-        worth = terms.values - terms.instance.membership.charges(prices)[structure.order]
+    def _look(self, terms: Terms) -> None:
+        # Read the duals: what caps and tails cost.
+        structure = self.structure
+        self._prices = self._columns.prices(terms)
+        paid = terms.instance.membership.charges(self._prices)[structure.order]
         for rows in self._tails:
-            worth = worth + rows.mean_returns(lp)[structure.symbol_of]
-        return worth
+            if rows.is_open:
+                paid -= rows.mean_returns(self._lp)[structure.symbol_of]
+        self._paid = paid
 
     def _entering(self, terms: Terms, best: Floats) -> Places:
         # Symbols outside whose best bid is worth more than the first unit of it costs.
@@ -211,11 +217,12 @@ class HotAuction:
         weights[self.structure.order] = self._columns.weights(terms)
         if not is_exact:
             weights = scale_into_limits(instance, weights)
+            self._look(terms)
         return AuctionSolution(
             is_solved=bool(np.isfinite(weights).all()),
             weights=weights,
             tail_weights=tuple(rows.weights(self._lp) for rows in self._tails),
-            group_prices=self._columns.prices(terms),
+            group_prices=self._prices,
             lambda_star=self._ratio.best(terms),
             message="optimal" if is_exact else BUDGET_SPENT,
         )

@@ -66,30 +66,35 @@ class Entries:
         """Order by new row or column: where each starts, the other index, the coefficient."""
         if not self.new.size:
             return np.zeros(n_new, np.int32), np.zeros(0, np.int32), self.value
-        order = np.argsort(self.new, kind="stable")
-        counts = np.bincount(self.new, minlength=n_new)
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int32)
-        return starts, self.old[order].astype(np.int32), self.value[order]
+        starts = np.zeros(n_new, np.int32)
+        np.cumsum(np.bincount(self.new, minlength=n_new)[:-1], out=starts[1:])
+        old, value = self.old, self.value
+        if (self.new[1:] < self.new[:-1]).any():
+            order = np.argsort(self.new, kind="stable")
+            old, value = old[order], value[order]
+        return starts, old.astype(np.int32), value
 
 
 class _Held:
-    # Numbers as they were last sent to HiGHS, one row a kind of number.
+    # Numbers of one kind as they were last sent to HiGHS.
 
-    def __init__(self, n_kinds: int) -> None:
-        self._parts = [np.zeros((n_kinds, 0))]
+    def __init__(self) -> None:
+        self._parts: list[Floats] = [np.zeros(0)]
 
-    def append(self, *values: Floats) -> None:
-        self._parts.append(np.array(values))
+    def append(self, values: Floats) -> None:
+        self._parts.append(values)
 
-    def differing(self, places: Places, *values: Floats) -> tuple[Places, Floats]:
-        # The places at which some number is another one, and the numbers there; they are taken in.
+    def whole(self) -> Floats:
         if len(self._parts) > 1:
-            self._parts = [np.concatenate(self._parts, axis=1)]
-        held, new = self._parts[0], np.array(values)
-        is_new = (held[:, places] != new).any(axis=0)
-        places, new = places[is_new], new[:, is_new]
-        held[:, places] = new
-        return places, new
+            self._parts = [np.concatenate(self._parts)]
+        return self._parts[0]
+
+    def take_in(self, places: Places, values: Floats) -> NDArray[np.bool_]:
+        # Tells at which places the number is another one now.
+        held = self.whole()
+        is_new: NDArray[np.bool_] = held[places] != values
+        held[places] = values
+        return is_new
 
 
 class HotLp:
@@ -125,12 +130,12 @@ class HotLp:
         self.n_cols = 0
         self.pivots = 0
         # What HiGHS holds: costs, bounds of columns and of rows. Only what differs is sent.
-        self._costs = _Held(1)
-        self._bounds = _Held(2)
-        self._limits = _Held(2)
+        self._costs = _Held()
+        self._bounds = (_Held(), _Held())
+        self._limits = (_Held(), _Held())
         self.col_values: Floats = np.zeros(0)
-        self.col_duals: Floats = np.zeros(0)
         self.row_duals: Floats = np.zeros(0)
+        self._col_duals: list[float] = []
 
     def add_rows(self, upper: Floats, entries: Entries, *, lower: Floats | None = None) -> Places:
         """Add rows below ``upper`` and above ``lower``, if any; returns their numbers."""
@@ -141,7 +146,8 @@ class HotLp:
         most = upper * self._weight
         starts, cols, values = entries.compress(n)
         self._highs.addRows(n, least, most, values.size, starts, cols, values)
-        self._limits.append(least, most)
+        for held, values in zip(self._limits, (least, most), strict=True):
+            held.append(values)
         self.n_rows += n
         return np.arange(self.n_rows - n, self.n_rows)
 
@@ -154,31 +160,38 @@ class HotLp:
         costs, lower, upper = costs * self._value, lower * self._weight, upper * self._weight
         self._highs.addCols(n, costs, lower, upper, values.size, starts, rows, values)
         self._costs.append(costs)
-        self._bounds.append(lower, upper)
+        for held, values in zip(self._bounds, (lower, upper), strict=True):
+            held.append(values)
         self.n_cols += n
         return np.arange(self.n_cols - n, self.n_cols)
 
     def set_costs(self, cols: Places, costs: Floats) -> None:
         """Change what columns cost."""
-        cols, (costs,) = self._costs.differing(cols, costs * self._value)
-        if cols.size:
-            self._highs.changeColsCost(cols.size, cols.astype(np.int32), costs)
+        costs = costs * self._value
+        is_new = self._costs.take_in(cols, costs)
+        if is_new.any():
+            cols = cols[is_new].astype(np.int32)
+            self._highs.changeColsCost(cols.size, cols, costs[is_new])
 
     def set_bounds(self, cols: Places, lower: Floats, upper: Floats) -> None:
         """Change the bounds of columns."""
-        cols, (lower, upper) = self._bounds.differing(
-            cols, lower * self._weight, upper * self._weight
-        )
+        cols, lower, upper = self._differing(self._bounds, cols, lower, upper)
         if cols.size:
             self._highs.changeColsBounds(cols.size, cols.astype(np.int32), lower, upper)
 
     def set_rows(self, rows: Places, lower: Floats, upper: Floats) -> None:
         """Change the bounds of rows."""
-        rows, (lower, upper) = self._limits.differing(
-            rows, lower * self._weight, upper * self._weight
-        )
+        rows, lower, upper = self._differing(self._limits, rows, lower, upper)
         if rows.size:
             self._highs.changeRowsBounds(rows.size, rows.astype(np.int32), lower, upper)
+
+    def _differing(
+        self, held: tuple[_Held, _Held], places: Places, lower: Floats, upper: Floats
+    ) -> tuple[Places, Floats, Floats]:
+        # Where either bound is another one, and both bounds there, in HiGHS's units.
+        lower, upper = lower * self._weight, upper * self._weight
+        is_new = held[0].take_in(places, lower) | held[1].take_in(places, upper)
+        return places[is_new], lower[is_new], upper[is_new]
 
     def run(self, simplex: Simplex, *, most_pivots: int) -> str:
         """Go on from the last basis; returns HiGHS's word, `OPTIMAL` where it found an answer."""
@@ -188,9 +201,15 @@ class HotLp:
         self._highs.setOptionValue("simplex_strategy", int(simplex))
         self._highs.setOptionValue("simplex_iteration_limit", most_pivots)
         self._highs.run()
-        self.pivots = max(int(self._highs.getInfo().simplex_iteration_count), 0)
+        _, pivots = self._highs.getInfoValue("simplex_iteration_count")
+        self.pivots = max(int(pivots), 0)
         solution = self._highs.getSolution()
         self.col_values = np.asarray(solution.col_value, dtype=np.float64) / self._weight
-        self.col_duals = np.asarray(solution.col_dual, dtype=np.float64) / self._value
+        self._col_duals = solution.col_dual
         self.row_duals = np.asarray(solution.row_dual, dtype=np.float64) / self._value
         return str(self._highs.modelStatusToString(self._highs.getModelStatus()))
+
+    def duals_of(self, cols: Places) -> Floats:
+        """Read the reduced costs of some columns from the last answer."""
+        found = [self._col_duals[col] for col in cols.tolist()]
+        return np.array(found, dtype=np.float64) / self._value

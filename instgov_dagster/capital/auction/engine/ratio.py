@@ -44,6 +44,8 @@ class RatioProgram:
         self._asked: Floats | None = None
         self._best = float("nan")
         self._worth: Floats = np.zeros(0)
+        # What a unit of each symbol pays for the tail and the bound, by the last answer's duals.
+        self._paid: Floats = np.zeros(0)
         # By how much each column's cost may fall before it enters; None where nothing stands.
         self._slack: Floats | None = None
 
@@ -73,7 +75,8 @@ class RatioProgram:
             if word != OPTIMAL:
                 self._slack = None
                 return float("nan")
-            self._slack = lp.col_duals[self._cols]
+            self._slack = lp.duals_of(self._cols)
+            self._paid = self._tail.mean_returns(lp) + float(lp.row_duals[self._gross[0]])
             found = self._grow(worth)
             if found is None:
                 held = lp.col_values[self._cols]
@@ -112,8 +115,8 @@ class RatioProgram:
         ratio = np.where(worth > 0.0, worth, 0.0) / risk
         first = np.argsort(-ratio, kind="stable")[: self._policy.ratio_first_symbols]
         first = first[ratio[first] > 0.0]
-        own = self._tail.returns_of(first) / risk[first]
-        moments = own.T @ own
+        own = self._tail.returns_of(first)
+        moments = (own.T @ own) / np.outer(risk[first], risk[first])
         moments[np.diag_indices_from(moments)] += _RIDGE * (1.0 + np.trace(moments))
         kept = np.arange(first.size)
         while True:
@@ -154,8 +157,8 @@ class RatioProgram:
 
     def _entering(self, worth: Floats) -> Places:
         # Symbols outside the program that are worth more than their price, the dearest first.
-        lp, most = self._lp, self._policy.engine_batch
-        gain = worth + self._tail.mean_returns(lp) + float(lp.row_duals[self._gross[0]])
+        most = self._policy.engine_batch
+        gain = worth + self._paid
         gain[self._symbols] = -UNBOUNDED
         found = np.flatnonzero(gain > 0.0)
         if found.size > most:

@@ -1,8 +1,13 @@
 """The CVaR of one tail inside a linear program: a sure tail in one row, its edge in a few more."""
 
+from typing import Final
+
 import numpy as np
 
 from instgov_dagster.capital.auction.engine.lp import UNBOUNDED, Entries, Floats, HotLp, Places
+
+# Scenarios next to the edge that get a row with those found on its wrong side.
+_NEIGHBOURS: Final = 8
 
 
 class TailRows:
@@ -39,6 +44,7 @@ class TailRows:
         self._sign: Floats = np.zeros(0)
         self._sure_sum: Floats = np.zeros(returns.shape[1])
         self._row = self._edge = self._level = -1
+        self._terms: tuple[float, float] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -87,6 +93,9 @@ class TailRows:
 
     def set_terms(self, lp: HotLp, *, limit: float, hurdle: float) -> None:
         """Set what the CVaR may be and what a unit of it costs."""
+        if self._terms == (limit, hurdle):
+            return
+        self._terms = (limit, hurdle)
         level = np.array([self._level])
         lp.set_bounds(level, np.array([-UNBOUNDED]), np.array([limit]))
         lp.set_costs(level, np.array([hurdle]))
@@ -101,13 +110,17 @@ class TailRows:
     def violated(self, losses: Floats, edge: float, *, tolerance: float, most: int) -> Places:
         """Find the scenarios on the other side of the edge than the program takes them to be.
 
-        The worst ``most`` of them, in order of their number where they are equally bad.
+        The worst ``most`` of them, in order of their number where they are equally bad; and with
+        them those nearest to being violated, which the next answer would else be likely to.
         """
         beyond = np.where(self._is_sure, edge - losses, losses - edge)
-        found = np.flatnonzero(~self._has_row & (beyond > tolerance))
-        if found.size > most:
-            found = found[np.argsort(-beyond[found], kind="stable")[:most]]
-        return found
+        beyond[self._has_row] = -UNBOUNDED
+        n_violated = int(np.count_nonzero(beyond > tolerance))
+        if not n_violated:
+            return np.zeros(0, np.intp)
+        n_free = beyond.size - self._scenarios.size
+        wanted = min(n_violated + _NEIGHBOURS, most, n_free)
+        return np.argsort(-beyond, kind="stable")[:wanted]
 
     def edge_of(self, lp: HotLp) -> float:
         """Read the edge z of the tail from the program's answer."""

@@ -9,7 +9,6 @@ from instgov_dagster.capital.auction.engine.lp import UNBOUNDED, Floats, Places
 from instgov_dagster.capital.auction.instance import (
     AuctionInstance,
     chord_grid,
-    chord_nodes,
     identity_order,
     impact_costs,
 )
@@ -45,6 +44,7 @@ class Structure:
         is_bound = (least == most) & (sizes == self.bids_on[np.maximum(most, 0)])
         self.bound_groups: Places = np.flatnonzero(is_bound)
         self.bound_symbols: Places = most[self.bound_groups]
+        self.has_rival_bounds = np.unique(self.bound_symbols).size < self.bound_symbols.size
         self.row_groups: Places = np.flatnonzero(~is_bound & (sizes > 0))
         in_row = np.full(n_groups, -1)
         in_row[self.row_groups] = np.arange(self.row_groups.size)
@@ -95,10 +95,12 @@ def read_terms(structure: Structure, instance: AuctionInstance) -> Terms:
     bounds = np.full(structure.n_symbols, UNBOUNDED)
     bound_by = np.full(structure.n_symbols, -1)
     caps = instance.group_caps[structure.bound_groups]
-    tightest = np.lexsort((structure.bound_groups, caps))[::-1]  # of equals the first group stays
-    symbols = structure.bound_symbols[tightest]
-    bounds[symbols] = caps[tightest]
-    bound_by[symbols] = structure.bound_groups[tightest]
+    symbols, groups = structure.bound_symbols, structure.bound_groups
+    if structure.has_rival_bounds:
+        tightest = np.lexsort((groups, caps))[::-1]  # of equals the first group stays
+        symbols, groups, caps = symbols[tightest], groups[tightest], caps[tightest]
+    bounds[symbols] = caps
+    bound_by[symbols] = groups
     return Terms(
         instance=instance,
         values=instance.values[structure.order],
@@ -115,8 +117,7 @@ def _first_costs(instance: AuctionInstance) -> Floats:
     rows = np.arange(len(instance.symbols))
     width = instance.reach * chord_grid(instance.policy)[1]
     rise = impact_costs(instance, width[:, None], rows)[:, 0]
-    slope = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0.0)
-    costs: Floats = instance.half_spread + slope
+    costs: Floats = instance.half_spread + rise / np.where(width > 0.0, width, UNBOUNDED)
     return costs
 
 
@@ -130,26 +131,31 @@ def trade_pieces(terms: Terms, symbols: Places) -> tuple[Floats, Floats]:
     """
     instance = terms.instance
     ends = instance.reach[symbols, None] * chord_grid(instance.policy)
-    width = np.diff(ends, axis=1)
-    rise = np.diff(chord_nodes(instance, symbols), axis=1)
-    slope = np.divide(rise, width, out=np.zeros_like(rise), where=width > 0.0)
+    starts = ends[:, :-1]
+    width = ends[:, 1:] - starts
+    nodes = impact_costs(instance, ends, symbols)
+    slope = (nodes[:, 1:] - nodes[:, :-1]) / np.where(width > 0.0, width, UNBOUNDED)
     spread = instance.half_spread[symbols, None]
-    forced = np.full((symbols.size, 1), instance.policy.forced_sale_penalty)
-    bought = np.clip(terms.buys[symbols, None] - ends[:, :-1], 0.0, width)
+    n, half = width.shape
+    costs, widths = np.empty((n, 2 * half + 1)), np.empty((n, 2 * half + 1))
+    np.add(spread, slope, out=costs[:, :half])
+    costs[:, half:-1] = costs[:, :half]
+    costs[:, -1] = spread[:, 0] + instance.policy.forced_sale_penalty
+    bought, sold = widths[:, :half], widths[:, half:-1]
+    for side, most in ((bought, terms.buys), (sold, terms.sells)):
+        np.subtract(most[symbols, None], starts, out=side)
+        np.minimum(np.maximum(side, 0.0, out=side), width, out=side)
+    widths[:, -1] = instance.net_held[symbols]
     # A purchase that a cap ends is ended by the cap, which then has the price, and not by the end
     # of the last piece as well: of two ends at one place either could have it.
     bought[:, -1] += np.where((instance.reach < instance.buy_limits)[symbols], width[:, -1], 0.0)
-    sold = np.clip(terms.sells[symbols, None] - ends[:, :-1], 0.0, width)
     # Where trading moves no price all pieces cost the same, and one stands for all.
     is_flat = instance.impact[symbols] == 0.0
-    for side in (bought, sold):
-        side[is_flat, 0] = side[is_flat].sum(axis=1)
-        side[is_flat, 1:] = 0.0
-    widths = [bought, sold, instance.net_held[symbols, None]]
-    return (
-        np.hstack([spread + slope, spread + slope, spread + forced]),
-        np.hstack(widths),
-    )
+    if is_flat.any():
+        for side in (bought, sold):
+            side[is_flat, 0] = side[is_flat].sum(axis=1)
+            side[is_flat, 1:] = 0.0
+    return costs, widths
 
 
 def best_worth(structure: Structure, terms: Terms, worth: Floats) -> Floats:

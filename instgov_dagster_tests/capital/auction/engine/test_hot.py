@@ -305,7 +305,7 @@ def test_a_budget_spent_at_once_is_still_judged_by_the_ladder(
     def spent(lp: HotLp, simplex: Simplex, *, most_pivots: int) -> str:
         assert simplex in Simplex
         assert most_pivots > 0
-        lp.col_values = lp.col_duals = np.zeros(lp.n_cols)
+        lp.col_values, lp._col_duals = np.zeros(lp.n_cols), [0.0] * lp.n_cols
         lp.row_duals = np.zeros(lp.n_rows)
         return SPENT
 

@@ -28,7 +28,7 @@ def test_a_program_of_two_goods_worked_by_hand() -> None:
     assert lp.run(Simplex.DUAL, most_pivots=100) == OPTIMAL
     assert lp.col_values == pytest.approx([4.0, 0.0])
     assert lp.row_duals == pytest.approx([-3.0, 0.0])
-    assert lp.col_duals == pytest.approx([0.0, 1.0])
+    assert lp.duals_of(np.array([1, 0])) == pytest.approx([1.0, 0.0])
 
 
 def test_a_kept_program_follows_new_costs_bounds_rows_and_columns() -> None:
@@ -53,12 +53,17 @@ def test_a_kept_program_follows_new_costs_bounds_rows_and_columns() -> None:
 def test_only_what_differs_is_sent_to_the_program() -> None:
     lp = two_goods()
     lp.run(Simplex.DUAL, most_pivots=100)
-    held = lp._costs
-    places, (costs,) = held.differing(np.arange(2), np.array([-3.0, -7.0]) * lp._value)
-    assert places.tolist() == [1]
-    assert costs.tolist() == [-7.0 * lp._value]
-    places, _ = held.differing(np.arange(2), np.array([-3.0, -7.0]) * lp._value)
-    assert places.size == 0
+    costs = np.array([-3.0, -7.0]) * lp._value
+    assert lp._costs.take_in(np.arange(2), costs).tolist() == [False, True]
+    assert lp._costs.take_in(np.arange(2), costs).tolist() == [False, False]
+    both, lower = np.arange(2), np.array([0.0, 0.25])
+    cols, _, upper = lp._differing(lp._bounds, both, lower, np.array([1.0, UNBOUNDED]))
+    assert cols.tolist() == [0, 1]  # the first column's upper bound, the second's lower one
+    assert upper.tolist() == [lp._weight, UNBOUNDED]
+    assert not lp._differing(lp._bounds, both, lower, np.array([1.0, UNBOUNDED]))[0].size
+    cols, lower, upper = lp._differing(lp._bounds, both, lower, np.array([1.0, 2.0]))
+    assert (cols.tolist(), lower.tolist()) == ([1], [0.25 * lp._weight])
+    assert upper.tolist() == [2.0 * lp._weight]
 
 
 def test_rows_and_columns_that_are_none_change_nothing() -> None:

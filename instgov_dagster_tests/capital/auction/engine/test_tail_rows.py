@@ -61,3 +61,22 @@ def test_a_tail_that_is_not_open_weighs_nothing() -> None:
     assert not tail.is_open
     assert not tail.weights(lp).any()
     assert tail.mean_returns(lp).tolist() == [0.0, 0.0]
+
+
+def test_with_a_scenario_on_the_wrong_side_its_neighbours_get_rows() -> None:
+    returns = returns_of(60, 3)
+    lp = HotLp(tolerance=1e-9)
+    cols = lp.add_cols(np.zeros(3), np.zeros(3), np.ones(3), Entries.none())
+    tail = TailRows(returns, 3.0)
+    losses = np.arange(60.0)
+    tail.open(lp, losses, np.arange(3), cols, band=2)  # rows for 55 to 58, 59 is surely in
+    known = {"tolerance": 0.5, "most": 120}
+    assert tail.violated(losses, 57.0, **known).size == 0  # nearest are no reason by themselves
+    worst = losses.copy()
+    worst[7] = 100.0
+    found = tail.violated(worst, 57.0, **known)
+    assert found.tolist() == [7, 59, *range(54, 47, -1)]
+    assert tail.violated(worst, 57.0, tolerance=0.5, most=2).tolist() == [7, 59]
+    worst[:50] = 100.0 + np.arange(50.0)
+    tail.add(lp, np.arange(3, 55), np.arange(3), cols)
+    assert tail.violated(worst, 57.0, **known).tolist() == [2, 1, 0, 59]  # no more are left

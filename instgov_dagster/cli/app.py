@@ -10,6 +10,7 @@ from instgov_dagster.cli.commands import (
     operate,
     prove,
     run,
+    survive,
     veto,
     why,
 )
@@ -33,6 +34,7 @@ app.command(name="resume")(operate.resume_command)
 app.command(name="rebuild")(operate.rebuild_command)
 app.command(name="prove")(prove.prove_command)
 app.command(name="drill")(prove.drill_command)
+app.command(name="survive")(survive.survive_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(bench.app, name="bench")
 app.add_typer(veto.app, name="veto")

@@ -33,11 +33,16 @@ class LaneWalk:
         """Walk the same panel again with another last session: only that one is folded anew."""
         fold = self.before.twin(Tape(self.before.policy, horizon=self.before.horizon))
         told = _last(fold, last, self.loads)
+        walk = self.walk
         return replace(
-            self.walk,
-            **{name: _ending(getattr(self.walk, name), getattr(told, name)) for name in _ROWS},
-            sigmas={n: _ending(rows, told.sigmas[n]) for n, rows in self.walk.sigmas.items()},
-            mus={n: _ending(rows, told.mus[n]) for n, rows in self.walk.mus.items()},
+            walk,
+            prices=_ending(walk.prices, told.prices),
+            bases=_ending(walk.bases, told.bases),
+            daily=_ending(walk.daily, told.daily),
+            sigma=_ending(walk.sigma, told.sigma),
+            trust=_ending(walk.trust, told.trust),
+            sigmas={n: _ending(rows, told.sigmas[n]) for n, rows in walk.sigmas.items()},
+            mus={n: _ending(rows, told.mus[n]) for n, rows in walk.mus.items()},
             fold=fold,
         )
 

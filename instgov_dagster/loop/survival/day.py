@@ -32,9 +32,9 @@ from instgov_dagster.loop.night_run import PROVED_BY_PUBLISHING
 from instgov_dagster.loop.steps import capital, coverage, stress
 from instgov_dagster.loop.steps.context import Tables
 from instgov_dagster.loop.steps.vetoes import find_vetoes, settle
-from instgov_dagster.loop.survival.history import History
-from instgov_dagster.loop.survival.memory import Memory
-from instgov_dagster.loop.survival.nights import KnownNight, Learnt
+from instgov_dagster.loop.survival.keeping.memory import Memory
+from instgov_dagster.loop.survival.knowing.history import History
+from instgov_dagster.loop.survival.knowing.nights import KnownNight, Learnt
 from instgov_dagster.loop.survival.trading import (
     Traded,
     act_on_corporate_actions,
@@ -49,6 +49,7 @@ from instgov_dagster.vocabulary.reason_table import Severity
 
 #: What ends a night because the forecasts of the tail were refuted (a blocking check, SPEC 4).
 COVERAGE_BLOCKS: Final = "cvar_coverage"
+_REGIME: Final = "regime_beliefs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,7 @@ class World:
     policy: Policy
     seed: int
     defects: QuoteDefects = NO_DEFECTS
+    has_regime_gate: bool = True
     has_vetoes: bool = True
     has_coverage_block: bool = True
 
@@ -73,6 +75,14 @@ class Day:
         The step the night ended at; None where it was published.
     decision
         The session's decision; None where no session was held.
+    inputs
+        What the night was told beside its bars.
+    forecasts
+        What the night expects of the book it was handed (`FORECAST_SCHEMA`).
+    moves
+        Strategies that changed their stage: which, from and to.
+    reasons
+        How often each verdict was given for each reason, as ``verdict|reason``.
     """
 
     date: date
@@ -81,6 +91,8 @@ class Day:
     halted_at: str | None = None
     decision: CycleDecision | None = None
     inputs: Tables = field(default_factory=dict)
+    forecasts: pl.DataFrame | None = None
+    moves: list[tuple[str, str, str]] = field(default_factory=list)
     reasons: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -90,6 +102,8 @@ class DayRun:
     def __init__(self, world: World, memory: Memory) -> None:
         self._world, self.memory = world, memory
         self._solver = HotSolver()
+        self._held: dict[tuple[str, str], float] = {}
+        self._kept: dict[tuple[str, str], float] = {}
 
     @property
     def _policy(self) -> Policy:
@@ -119,12 +133,17 @@ class DayRun:
     def _night(self, known: KnownNight, day: Day) -> Tables | None:
         standing = self.memory.standing
         for name, causes in known.found:
-            standing.observe(Chain.NIGHT, causes, domain=STEP_BY_NAME[name].cause_domain)
+            found = causes if self._world.has_regime_gate or name != _REGIME else ()
+            standing.observe(Chain.NIGHT, found, domain=STEP_BY_NAME[name].cause_domain)
         _beliefs_row(known, day)
         if known.halted_at is not None:
             day.halted_at = known.halted_at
             return None
         tables: dict[str, pl.DataFrame] = {**known.tables, **day.inputs}
+        if not self._world.has_regime_gate:
+            tables[_REGIME] = tables[_REGIME].with_columns(
+                gross_multiplier=pl.lit(1.0), is_reduce_only=pl.lit(value=False)
+            )
         try:
             return self._rest_of_night(known, tables, day)
         except DataRejected as refusal:
@@ -150,13 +169,14 @@ class DayRun:
         self._observe_step("strategy_lifecycle_log", causes)
         if causes:
             day.halted_at = "strategy_lifecycle_log"
+        day.moves = _moves(memory.tables["previous_lifecycle"], lives)
         memory.remember("previous_lifecycle", lives)
         if causes:
             return None
-        tables["stress_scenarios"] = stress.build_stress(tables, context)
+        tables |= _scenarios_and_costs(known, tables)
         self._observe_step("stress_scenarios", ())
-        tables["market_impact"] = capital.estimate_market(tables, context)
         forecasts = coverage.forecast_risk(tables, context)
+        day.forecasts = forecasts
         memory.add("past_risk_forecasts", forecasts.with_columns(asof=pl.lit(context.asof)))
         tables["vetoes"] = self._vetoes(known, tables)
         memory.remember("previous_vetoes", tables["vetoes"])
@@ -257,8 +277,8 @@ class DayRun:
         self, snapshot: Snapshot, decision: CycleDecision, bars: pl.DataFrame
     ) -> tuple[Traded, SessionLedger]:
         memory = self.memory
-        ledger = SessionLedger(snapshot, opening=memory.values, flows=self._flows)
-        self._flows = {}
+        ledger = SessionLedger(snapshot, opening=memory.values, flows=memory.flows)
+        memory.flows = {}
         self._held = _quantities(memory.book)
         passed = transfer_changes(decision)
         book = apply_changes(memory.book.with_peak(decision.valued.nav_usd), passed)
@@ -340,10 +360,11 @@ class DayRun:
         ]
         day.reasons = _reason_counts(decision)
 
-    def _explained(self, opens: Mapping[str, float], closes: Mapping[str, float]) -> dict[str, float]:
+    def _explained(
+        self, opens: Mapping[str, float], closes: Mapping[str, float]
+    ) -> dict[str, float]:
         # What was held moved from the last marks to the first quote, what was kept to the close.
-        out = dict(self._income)
-        self._income = {}
+        out, self.memory.income = self.memory.income, {}
         for (name, symbol), quantity in self._held.items():
             last = self.memory.marks.get(symbol, opens[symbol])
             out[name] = out.get(name, 0.0) + quantity * (opens[symbol] - last)
@@ -353,17 +374,14 @@ class DayRun:
 
     # -- overnight and the close ------------------------------------------------------------
 
-    _flows: dict[str, float] = {}
-    _income: dict[str, float] = {}
-    _held: dict[tuple[str, str], float] = {}
-    _kept: dict[tuple[str, str], float] = {}
-
     def _corporate_actions(self, known: KnownNight, bars: pl.DataFrame) -> None:
         memory = self.memory
         if not memory.book.holdings:
             return
         held = sorted({row.symbol for row in memory.book.holdings})
-        seen = known.tables["bars"].filter(pl.col("symbol").is_in(held), pl.col("close").is_finite())
+        seen = known.tables["bars"].filter(
+            pl.col("symbol").is_in(held), pl.col("close").is_finite()
+        )
         before = seen.group_by("symbol").agg(pl.col("close", "adj_close").last())
         memory.book, changes, ratios = act_on_corporate_actions(
             memory.book, bars, before, split_tolerance=self._policy.quality.split_match_tolerance
@@ -374,8 +392,8 @@ class DayRun:
         for change in changes:
             for name, part in change.shares:
                 cash = part * float(change.cash_usd)
-                self._flows = {**self._flows, name: self._flows.get(name, 0.0) + cash}
-                self._income = {**self._income, name: self._income.get(name, 0.0) + cash}
+                memory.flows[name] = memory.flows.get(name, 0.0) + cash
+                memory.income[name] = memory.income.get(name, 0.0) + cash
 
     @staticmethod
     def _closes(bars: pl.DataFrame, marks: Mapping[str, float]) -> dict[str, float]:
@@ -417,9 +435,19 @@ class DayRun:
             change = BookChange(symbol=symbol, quantity=-units, cash_usd=cash, shares=shares)
             memory.book = apply_changes(memory.book, (change,))
             for name, part in shares:
-                self._flows = {**self._flows, name: self._flows.get(name, 0.0) + part * float(cash)}
+                memory.flows[name] = memory.flows.get(name, 0.0) + part * float(cash)
         memory.removed = tuple(sorted({*memory.removed, symbol}))
         memory.standing.act(day, "remove", f"{symbol}: {units} units realised at {price}")
+
+
+def _scenarios_and_costs(known: KnownNight, tables: Tables) -> Tables:
+    # They depend on the book by what is held alone: walks that hold the same share them.
+    symbols = stress.scenario_symbols(tables)
+    if symbols not in known.shared:
+        scenarios = stress.build_stress(tables, known.context)
+        costs = capital.estimate_market({**tables, "stress_scenarios": scenarios}, known.context)
+        known.shared[symbols] = {"stress_scenarios": scenarios, "market_impact": costs}
+    return known.shared[symbols]
 
 
 def _quantities(book: Book) -> dict[tuple[str, str], float]:
@@ -428,6 +456,12 @@ def _quantities(book: Book) -> dict[tuple[str, str], float]:
 
 def _known(symbols: tuple[str, ...], values: np.ndarray[Any, Any]) -> dict[str, float]:
     return {s: float(v) for s, v in zip(symbols, values, strict=True) if np.isfinite(v)}
+
+
+def _moves(before: pl.DataFrame, after: pl.DataFrame) -> list[tuple[str, str, str]]:
+    stages = dict(before.select("strategy_id", "stage").iter_rows())
+    rows = after.select("strategy_id", "stage").iter_rows()
+    return [(name, stages[name], to) for name, to in rows if stages.get(name, to) != to]
 
 
 def _beliefs_row(known: KnownNight, day: Day) -> None:
@@ -463,4 +497,3 @@ def _reason_counts(decision: CycleDecision) -> dict[str, int]:
             key = f"{row.decision.value}|{code.value}"
             counts[key] = counts.get(key, 0) + 1
     return counts
-

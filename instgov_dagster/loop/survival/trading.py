@@ -105,7 +105,7 @@ def trade_session(
     day = snapshot.asof
     seconds = (xnys_close(day) - xnys_open(day)).total_seconds()
     places = {symbol: n for n, symbol in enumerate(snapshot.symbols)}
-    units = {symbol: _NOTHING for symbol in snapshot.symbols}
+    units = dict.fromkeys(snapshot.symbols, _NOTHING)
     for row in book.holdings:
         units[row.symbol] += row.quantity
     paths: dict[str, QuotePath] = {}

@@ -40,5 +40,4 @@ class Defensive:
         wanted = np.ceil(self._share * session.pooled(speaks))[:, None]
         chosen = np.zeros(calm.shape, dtype=np.bool_)
         np.put_along_axis(chosen, order, np.arange(calm.shape[-1]) < wanted, axis=-1)
-        chosen = chosen.reshape(said.shape)
-        return np.where(speaks, np.where(chosen, said, 0.0), np.nan)
+        return np.where(speaks, np.where(chosen.reshape(said.shape), said, 0.0), np.nan)

@@ -18,19 +18,19 @@ from instgov_dagster.beliefs.forecast import forecast_models
 from instgov_dagster.beliefs.health import assess_health
 from instgov_dagster.beliefs.hot.fold import Fold
 from instgov_dagster.beliefs.hot.lanes import LaneWalk, walk_lanes
+from instgov_dagster.beliefs.hot.tape import Bars
 from instgov_dagster.beliefs.hot.walk import MarketPanel, Walk, no_fits, session_returns, walk
 from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA, due_symbols, fit_sigma
 from instgov_dagster.loop.steps import bars as bar_steps
 from instgov_dagster.loop.steps import beliefs as belief_steps
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.vetoes.dependency import history_without_last_bar
-from instgov_dagster.loop.survival.history import History
+from instgov_dagster.loop.survival.knowing.history import History
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import Cause
 
 #: Nights whose models are folded side by side.
 LANES: Final = 32
-_BARS: Final = ("close", "open", "high", "low")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,6 +49,8 @@ class KnownNight:
         The models after the night's last session; None where nothing is eligible.
     without_last_bar
         ``model_forecasts`` and ``model_decay_metrics`` formed without the last bar.
+    shared
+        Scenarios and costs by the symbols they are of, made once for all walks that ask.
     """
 
     context: NightContext
@@ -58,6 +60,7 @@ class KnownNight:
     fold: Fold | None = None
     symbols: tuple[str, ...] = ()
     without_last_bar: Tables = field(default_factory=dict)
+    shared: dict[tuple[str, ...], Tables] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,7 +96,9 @@ class Nights:
         The surroundings of a night; its day and instant are replaced.
     """
 
-    def __init__(self, history: History, policy: Policy, contexts: Mapping[date, NightContext]):
+    def __init__(
+        self, history: History, policy: Policy, contexts: Mapping[date, NightContext]
+    ) -> None:
         self._history, self._policy, self._contexts = history, policy, contexts
         self._classes = history.classes()
 
@@ -226,10 +231,11 @@ class Nights:
     def _without_last_bar(self, night: _Open, lane: LaneWalk) -> Walk:
         # Laid out anew without the bar. Where only the last row differs, only it is folded anew.
         kept = history_without_last_bar(night.tables["price_history"])
+        walked = lane.walk
+        last = _last_row(night, kept, walked)
+        if last is not None:
+            return lane.ending(last)
         shown = belief_steps.market_panel({**night.tables, "price_history": kept}, night.context)
-        walked, last = lane.walk, len(shown.dates) - 1
-        if night.panel is not None and _agree(shown, night.panel, rows=last):
-            return lane.ending(shown.bars(last))
         fits = pl.concat([night.learnt.fits, night.tables["sigma_fits"]])
         forecast = self._policy.models.forecast
         return walk(replace(shown, fits=fits), policy=forecast, horizon=walked.horizon)
@@ -262,8 +268,17 @@ def _no_answers() -> pl.DataFrame:
     return pl.DataFrame(schema=ANSWERS_SCHEMA)
 
 
-def _agree(one: MarketPanel, other: MarketPanel, *, rows: int) -> bool:
-    if one.symbols != other.symbols or not np.array_equal(one.dates, other.dates):
-        return False
-    pairs = ((getattr(one, name), getattr(other, name)) for name in _BARS)
-    return all(np.array_equal(a[:rows], b[:rows], equal_nan=True) for a, b in pairs)
+def _last_row(night: _Open, kept: pl.DataFrame, walked: Walk) -> Bars | None:
+    # The last row of the panel laid out without the last bar: what came since the session before,
+    # and where nothing came the close before, carried. None where more than that row would differ.
+    panel = night.panel
+    days = walked.dates.astype("datetime64[D]")
+    before, last = days[-2].item(), days[-1].item()
+    left_out = night.tables["price_history"].filter(pl.col("date") >= last)
+    is_one_row = kept.height + left_out.height == night.tables["price_history"].height
+    if panel is None or not is_one_row or left_out["date"].min() != last:
+        return None
+    recent = kept.filter(pl.col("date") > before)
+    shown = belief_steps.market_panel({**night.tables, "price_history": recent}, night.context)
+    row = shown.bars(len(shown.dates) - 1)
+    return row._replace(close=np.where(np.isfinite(row.close), row.close, panel.close[-2]))

@@ -153,7 +153,7 @@ def history_of(
     universe = source.universe(configured)
     names = tuple(entry.symbol for entry in universe.symbols)
     fetched = source.fetch(names, start, end, end)
-    staged = stage_known_at(fetched.frame, policy).with_columns(is_restated=pl.lit(False))
+    staged = stage_known_at(fetched.frame, policy).with_columns(is_restated=pl.lit(value=False))
     if staged.is_empty():
         raise InputError(f"bars must hold a row in [{start}, {end}), held none")
     return History(

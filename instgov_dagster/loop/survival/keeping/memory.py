@@ -1,6 +1,6 @@
 """What one day of a walk hands to the next: book, lives, vetoes, forecasts, evidence, state."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -17,8 +17,8 @@ from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA, FILL_SCHEMA, P
 from instgov_dagster.loop.night import FOUND_BY_STEPS
 from instgov_dagster.loop.steps.context import Tables
 from instgov_dagster.loop.steps.coverage import FORECAST_SCHEMA
-from instgov_dagster.loop.survival.nights import Learnt, nothing_learnt
-from instgov_dagster.loop.survival.standing import Standing
+from instgov_dagster.loop.survival.keeping.standing import Standing
+from instgov_dagster.loop.survival.knowing.nights import Learnt, nothing_learnt
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
 
 PAST_FORECASTS: Final = pl.Schema({"asof": pl.Date(), **FORECAST_SCHEMA})
@@ -46,6 +46,9 @@ class Memory:
         `MEMORY_TABLES`: what earlier nights and sessions left.
     values
         Value of each strategy's holdings at the end of the last session, USD.
+    flows, income
+        By strategy, USD: what moved between sessions and belongs to the next one's result; of it
+        what dividends paid.
     marks
         The last price of each symbol the walk has seen.
     absent
@@ -63,6 +66,8 @@ class Memory:
         default_factory=lambda: {n: pl.DataFrame(schema=s) for n, s in MEMORY_TABLES.items()}
     )
     values: dict[str, float] = field(default_factory=dict)
+    flows: dict[str, float] = field(default_factory=dict)
+    income: dict[str, float] = field(default_factory=dict)
     marks: dict[str, float] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
     removed: tuple[str, ...] = ()
@@ -95,7 +100,7 @@ class Memory:
         """Append rows to a table."""
         schema = MEMORY_TABLES[name]
         more = (
-            rows.select(list(schema)).cast(schema)  # type: ignore[arg-type]
+            rows.select(list(schema)).cast(schema)
             if isinstance(rows, pl.DataFrame)
             else pl.DataFrame(list(rows), schema=schema, orient="row")
         )
@@ -117,8 +122,3 @@ class Memory:
 def fresh_memory(nav_usd: float) -> Memory:
     """Begin as a fresh home does: all cash, nothing known, nothing raised."""
     return Memory(book=fresh_book(nav_usd))
-
-
-def plain_values(values: Mapping[str, float]) -> dict[str, float]:
-    """Keep what is not nothing, sorted."""
-    return {name: float(value) for name, value in sorted(values.items()) if value}

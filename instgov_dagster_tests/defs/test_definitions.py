@@ -72,6 +72,7 @@ PARENTS = {
     "compacted_journal": {"audit_chain"},
     "report_card": {"audit_chain", "reconciliation"},
     "fire_drills": set(),
+    "survival_replay": set(),
 }
 GROUPS = {
     "bars": [
@@ -88,7 +89,8 @@ GROUPS = {
     "governance": [
         "audit_chain", "compacted_journal", "decision_journal", "fire_drills",
         "governance_decisions", "live_decisions", "portfolio", "published_snapshot",
-        "reconciliation", "report_card", "strategy_lifecycle", "veto_findings", "vetoes",
+        "reconciliation", "report_card", "strategy_lifecycle", "survival_replay", "veto_findings",
+        "vetoes",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -153,6 +155,7 @@ WARNING = {
     },
     "stress_scenarios": {"stress_set_is_present"},
     "veto_findings": {"no_veto_rule_fired"},
+    "survival_replay": {"cvar_gate_holds", "last_night_agrees"},
     "cvar_coverage": {
         "cvar_coverage_acerbi_szekely", "cvar_coverage_christoffersen", "cvar_coverage_kupiec",
     },
@@ -160,11 +163,13 @@ WARNING = {
 LIVE = {"decision_journal", "live_decisions", "portfolio"}
 AFTER = {"audit_chain", "compacted_journal", "reconciliation", "report_card"}
 DRILLS = {"fire_drills"}
+SURVIVAL = {"survival_replay"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS,
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS - SURVIVAL,
     "governed_live_loop": LIVE,
     "after_session": AFTER,
     "fire_drills": DRILLS,
+    "survival_replay": SURVIVAL,
 }
 
 

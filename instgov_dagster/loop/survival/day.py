@@ -75,8 +75,8 @@ class Day:
         The step the night ended at; None where it was published.
     decision
         The session's decision; None where no session was held.
-    inputs
-        What the night was told beside its bars.
+    inputs, known, tables
+        What the night was told beside its bars, what it knew before any book, and all it made.
     forecasts
         What the night expects of the book it was handed (`FORECAST_SCHEMA`).
     moves
@@ -91,6 +91,8 @@ class Day:
     halted_at: str | None = None
     decision: CycleDecision | None = None
     inputs: Tables = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
+    known: KnownNight | None = None
     forecasts: pl.DataFrame | None = None
     moves: list[tuple[str, str, str]] = field(default_factory=list)
     reasons: Mapping[str, int] = field(default_factory=dict)
@@ -119,7 +121,7 @@ class DayRun:
         bars
             The day's bars, which the night does not know.
         """
-        day = Day(date=known.context.asof)
+        day = Day(date=known.context.asof, known=known)
         self._corporate_actions(known, bars)
         day.inputs = self.memory.inputs(before)
         tables = self._night(known, day)
@@ -140,6 +142,7 @@ class DayRun:
             day.halted_at = known.halted_at
             return None
         tables: dict[str, pl.DataFrame] = {**known.tables, **day.inputs}
+        day.tables = tables
         if not self._world.has_regime_gate:
             tables[_REGIME] = tables[_REGIME].with_columns(
                 gross_multiplier=pl.lit(1.0), is_reduce_only=pl.lit(value=False)
@@ -214,7 +217,7 @@ class DayRun:
 
     def _session(self, known: KnownNight, tables: Tables, bars: pl.DataFrame, day: Day) -> None:
         snapshot = self.snapshot(known, tables)
-        quotes, instant = self._first_quotes(snapshot, bars)
+        quotes, instant = self.first_quotes(snapshot, bars)
         self.memory.standing.observe(Chain.LOOP, (), domain=PROVED_BY_OPENING)
         told = replace(
             opening_state(snapshot),
@@ -253,7 +256,8 @@ class DayRun:
         )
         return replace(snapshot, models=day_models(models, snapshot.symbols, snapshot.last_close))
 
-    def _first_quotes(self, snapshot: Snapshot, bars: pl.DataFrame) -> tuple[Quotes, datetime]:
+    def first_quotes(self, snapshot: Snapshot, bars: pl.DataFrame) -> tuple[Quotes, datetime]:
+        """Quote the open of the day's bars, as the day's first cycle sees it, and say when."""
         world, loop = self._world, self._policy.loop
         span = SessionSpan(
             day=snapshot.asof,

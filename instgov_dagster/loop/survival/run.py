@@ -22,6 +22,7 @@ from instgov_dagster.loop.survival.keeping.memory import Memory, fresh_memory
 from instgov_dagster.loop.survival.keeping.records import Records
 from instgov_dagster.loop.survival.knowing.history import history_of
 from instgov_dagster.loop.survival.knowing.whole import whole_panel
+from instgov_dagster.loop.survival.parity import check_parity
 from instgov_dagster.loop.survival.telling.answer import Answer, Question
 from instgov_dagster.loop.survival.telling.benchmarks import benchmark_paths, field_of
 from instgov_dagster.loop.survival.telling.measures import cover_walk, measure_path
@@ -112,10 +113,10 @@ def survive(
     held = load(out, question=digest) if out is not None else None
     done, memories, records = held or (0, {}, Records())
     memories = memories or {name: fresh_memory(world.policy.nav_usd) for name in worlds}
-    walk = walk_of(worlds, memories)
+    walk, last = walk_of(worlds, memories), None
     for found in walk.days(days[done:]):
         records.take(found)
-        done += 1
+        done, last = done + 1, found[GOVERNED]
         if out is not None and (done % CHECKPOINT_EVERY == 0 or done == len(days)):
             records.settle(memories)
             save(out, memories, records, done=done, question=digest)
@@ -123,6 +124,7 @@ def survive(
             progress(done, len(days))
     records.settle(memories)
     answered = answer(question, world, days, records, walk)
+    answered.parity = check_parity(world, last) if last is not None else None
     if out is not None:
         write_out(answered, out)
     return answered

@@ -14,6 +14,7 @@ from instgov_dagster.loop.platform import DEFAULT_SEED
 from instgov_dagster.loop.survival.keeping.memory import Memory
 from instgov_dagster.loop.survival.keeping.records import Records
 from instgov_dagster.loop.survival.knowing.history import History
+from instgov_dagster.loop.survival.parity import Parity
 from instgov_dagster.loop.survival.telling.measures import (
     Coverage,
     PathMeasures,
@@ -59,6 +60,8 @@ class Answer:
     ----------
     paths
         Net asset value by name, the governed walk's first: ``(sessions + 1,)`` each.
+    parity
+        The last day decided again as a home decides it; None where it held no session.
     """
 
     question: Question
@@ -71,12 +74,19 @@ class Answer:
     coverage: Coverage
     paths: Mapping[str, NDArray[np.float64]]
     measures: Mapping[str, PathMeasures] = field(default_factory=dict)
+    parity: Parity | None = None
 
     @property
     def governed(self) -> pl.DataFrame:
         """The sessions of the governed walk."""
         sessions = self.records.tables["sessions"]
         return sessions.filter(pl.col("walk") == GOVERNED)
+
+    @property
+    def gate_holds(self) -> bool:
+        """Whether on no day the book exceeded its CVaR limit once its orders were done."""
+        limit = self.policy.cvar.portfolio_limit + self.policy.limits.limit_tolerance
+        return self.governed.filter(pl.col("cvar_gate") > limit).is_empty()
 
     def fields(self) -> dict[str, Any]:
         """Give the fields of the command's JSON object."""

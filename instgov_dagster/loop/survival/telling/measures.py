@@ -98,9 +98,7 @@ def measure_path(nav: Floats, *, trials: int) -> PathMeasures:
         max_drawdown=max_drawdown(nav),
         worst_5d_loss=worst_loss(nav, sessions=_WEEK),
         sharpe_annual=None if ratio is None else float(ratio * np.sqrt(_YEAR)),
-        sharpe_error=None
-        if ratio is None
-        else _sharpe_error(returns, ratio) * float(np.sqrt(_YEAR)),
+        sharpe_error=None if ratio is None else _sharpe_error(returns, ratio),
         psr=probabilistic_sharpe(returns) if ratio is not None else None,
         dsr=deflated_sharpe(returns, trials, deviation) if ratio is not None else None,
         trials=trials,

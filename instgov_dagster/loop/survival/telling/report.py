@@ -82,6 +82,8 @@ def html_of(answer: Answer) -> str:
         _rows(answer.records.tables["stage_changes"]),
         "<h2>What the operator's policy did</h2>",
         _rows(answer.records.tables["operator_acts"].filter(pl.col("walk") == GOVERNED)),
+        "<h2>The last day decided again, as a home decides it</h2>",
+        f"<p>{escape(_parity(answer))}</p>",
         "<h2>What this does not show</h2>",
         f"<p>{escape(_NOT_SHOWN)}</p>",
     ]
@@ -152,6 +154,15 @@ def _attribution(answer: Answer) -> str:
         .sort("strategy_id")
     )
     return _rows(told)
+
+
+def _parity(answer: Answer) -> str:
+    found = answer.parity
+    if found is None:
+        return "No session was held on the last day walked here."
+    if found.holds:
+        return f"Every table of the night of {found.day} and every decision of its session agree."
+    return f"{found.day} differs: tables {', '.join(found.tables) or 'none'}; {found}"
 
 
 def _gates(answer: Answer) -> str:

@@ -88,7 +88,7 @@ def check_parity(world: World, day: Day) -> Parity | None:
 def _same(one: pl.DataFrame, other: pl.DataFrame | None) -> bool:
     if other is None or set(one.columns) != set(other.columns):
         return False
-    return one.equals(other.select(one.columns).cast(one.schema))  # type: ignore[arg-type]
+    return one.equals(other.select(one.columns).cast(one.schema))
 
 
 def _first_cycle(world: World, day: Day, tables: Tables, walked: CycleDecision) -> CycleDecision:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -12,10 +12,13 @@ import polars as pl
 from instgov_dagster.adapters.config import find_config_dir, load_policy, load_universe
 from instgov_dagster.adapters.markets.files import FilesMarket
 from instgov_dagster.adapters.markets.simulated import SimulatedMarket
+from instgov_dagster.adapters.markets.simulation.parameters import WorldParameters
 from instgov_dagster.adapters.markets.simulation.quote_defects import NO_DEFECTS, QuoteDefects
+from instgov_dagster.adapters.runtime import RealClock
 from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import CALENDAR_START
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
+from instgov_dagster.loop.platform import latest_session
 from instgov_dagster.loop.survival.day import World
 from instgov_dagster.loop.survival.keeping.checkpoint import load, save
 from instgov_dagster.loop.survival.keeping.memory import Memory, fresh_memory
@@ -29,7 +32,7 @@ from instgov_dagster.loop.survival.telling.measures import cover_walk, measure_p
 from instgov_dagster.loop.survival.telling.report import write_out
 from instgov_dagster.loop.survival.variants import GATES, GOVERNED, UNGOVERNED, ungoverned, without
 from instgov_dagster.loop.survival.walk import OperatorPolicy, Walk
-from instgov_dagster.vocabulary.bars import Market
+from instgov_dagster.vocabulary.bars import Market, Universe
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError
 
@@ -64,12 +67,12 @@ def open_world(question: Question, environment: Mapping[str, str]) -> World:
     return _simulated_world(question, policy, configured)
 
 
-def _simulated_world(question: Question, policy: Policy, configured: Any) -> World:
+def _simulated_world(question: Question, policy: Policy, configured: Universe) -> World:
     source = SimulatedMarket(configured, seed=question.seed)
-    end = question.end or date(2025, 12, 31)
-    start = question.start or date(end.year - (question.years or DEFAULT_YEARS), end.month, end.day)
-    # The years before the first night's window are what its stressed year is looked for in.
-    begin = max(start - timedelta(days=policy.history.window_days), date(1999, 6, 1))
+    end = question.end or latest_session(RealClock().now().date() - _DAY)
+    start = question.start or end - timedelta(days=365 * (question.years or DEFAULT_YEARS))
+    # A whole window before the first night; what lies before the market's own first day is not.
+    begin = max(start - timedelta(days=policy.history.window_days), WorldParameters().origin)
     history = history_of(source, configured, start=begin, end=end + _DAY, policy=policy.history)
     return World(history=history, policy=policy, seed=question.seed, defects=QuoteDefects())
 

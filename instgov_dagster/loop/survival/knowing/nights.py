@@ -178,7 +178,10 @@ class Nights:
 
     def _close(self, opened: list[_Open]) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
         walks = self._walks(opened)
-        for place, night in enumerate(opened):
+        waiting = list(reversed(opened))
+        opened.clear()  # a night's tables are let go of once it is handed out
+        for place in range(len(waiting)):
+            night = waiting.pop()
             after = self._learn(night)
             if night.panel is None or place not in walks:
                 yield self._known(night), night.learnt, after

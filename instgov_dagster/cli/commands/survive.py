@@ -24,7 +24,7 @@ from instgov_dagster.vocabulary.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from instgov_dagster.loop.survival.run import Answer, Question
+    from instgov_dagster.loop.survival.telling.answer import Answer, Question
 
 _YearsOption = Annotated[
     int | None, typer.Option("--years", help="Years of the simulated market, up to --end.")
@@ -74,7 +74,7 @@ def _question(  # as the command
     is_kept: bool,
 ) -> "Question":
     from instgov_dagster.loop.platform import DEFAULT_SEED
-    from instgov_dagster.loop.survival.run import Question
+    from instgov_dagster.loop.survival.telling.answer import Question
     from instgov_dagster.loop.survival.variants import GATES
     from instgov_dagster.vocabulary.bars import Market
 

@@ -94,7 +94,7 @@ def drop(out: Path) -> None:
 
 
 def _read(path: Path, schema: pl.Schema) -> pl.DataFrame:
-    return pl.read_ipc(path, memory_map=False).select(list(schema)).cast(schema)  # type: ignore[arg-type]
+    return pl.read_ipc(path).select(list(schema)).cast(schema)
 
 
 def _plain(memory: Memory) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The pictures of a walk as SVG: value, drawdown, tail, regime, cash, lives, gates."""
 
+from datetime import date
 from html import escape
 from typing import Final
 
@@ -144,7 +145,7 @@ def _lives(answer: Answer) -> str:
     return _svg(parts, height)
 
 
-def _runs(rows: pl.DataFrame, place: dict[object, int]) -> list[tuple[int, int, str]]:
+def _runs(rows: pl.DataFrame, place: dict[date, int]) -> list[tuple[int, int, str]]:
     out: list[tuple[int, int, str]] = []
     for day, stage in rows.sort("date").select("date", "stage").iter_rows():
         at = place[day]

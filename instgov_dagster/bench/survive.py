@@ -9,12 +9,12 @@ from typing import Any, Final
 import numpy as np
 
 from instgov_dagster.bench.ingest_worker import peak_rss_mb
-from instgov_dagster.loop.survival.day import World
-from instgov_dagster.loop.survival.keeping.memory import fresh_memory
-from instgov_dagster.loop.survival.run import open_world, walk_of
-from instgov_dagster.loop.survival.telling.answer import Question
-from instgov_dagster.loop.survival.telling.benchmarks import Field, field_of
-from instgov_dagster.loop.survival.variants import GOVERNED
+from instgov_dagster.loop.proving.survival.keeping.memory import fresh_memory
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.run import open_world, walk_of
+from instgov_dagster.loop.proving.survival.telling.answer import Question
+from instgov_dagster.loop.proving.survival.telling.benchmarks import Field, field_of
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.vocabulary.bars import Market
 
 OURS: Final = "instgov"

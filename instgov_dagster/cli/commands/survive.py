@@ -24,7 +24,7 @@ from instgov_dagster.vocabulary.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from instgov_dagster.loop.survival.telling.answer import Answer, Question
+    from instgov_dagster.loop.proving.survival.telling.answer import Answer, Question
 
 _YearsOption = Annotated[
     int | None, typer.Option("--years", help="Years of the simulated market, up to --end.")
@@ -74,8 +74,8 @@ def _question(  # as the command
     is_kept: bool,
 ) -> "Question":
     from instgov_dagster.loop.platform import DEFAULT_SEED
-    from instgov_dagster.loop.survival.telling.answer import Question
-    from instgov_dagster.loop.survival.variants import GATES
+    from instgov_dagster.loop.proving.survival.telling.answer import Question
+    from instgov_dagster.loop.proving.survival.variants import GATES
     from instgov_dagster.vocabulary.bars import Market
 
     kind = parse_market(market, bars)
@@ -112,7 +112,7 @@ def _day(name: str, text: str | None) -> date | None:
 
 
 def _walk(question: "Question", out: Path | None, *, is_shown: bool) -> "Answer":
-    from instgov_dagster.loop.survival.run import survive
+    from instgov_dagster.loop.proving.survival.run import survive
 
     with _bar(is_shown=is_shown) as progress:
         return survive(question, out=out, progress=progress)

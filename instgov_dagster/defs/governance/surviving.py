@@ -8,11 +8,11 @@ from instgov_dagster.defs.graph import CODE_VERSION, Wing
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import plain
 from instgov_dagster.defs.resources import PlatformResource
-from instgov_dagster.loop.survival.spans import SPANS
+from instgov_dagster.loop.proving.survival.spans import SPANS
 from instgov_dagster.vocabulary.governance import Phase
 
 if TYPE_CHECKING:
-    from instgov_dagster.loop.survival.telling.answer import Answer
+    from instgov_dagster.loop.proving.survival.telling.answer import Answer
 
 CRISES = dg.StaticPartitionsDefinition(list(SPANS))
 
@@ -67,9 +67,9 @@ def walked_survival(
 
 def walk_span(platform: PlatformResource, name: str) -> tuple["Answer", str]:
     """Walk one named span of the installation's own market; give the answer and its page."""
-    from instgov_dagster.loop.survival.run import survive
-    from instgov_dagster.loop.survival.telling.answer import Question
-    from instgov_dagster.loop.survival.telling.report import REPORT
+    from instgov_dagster.loop.proving.survival.run import survive
+    from instgov_dagster.loop.proving.survival.telling.answer import Question
+    from instgov_dagster.loop.proving.survival.telling.report import REPORT
 
     settings, span = platform.settings(), SPANS[name]
     out = platform.home_dir() / "survival" / name

@@ -19,19 +19,25 @@ from instgov_dagster.adapters.workers import ProcessSpread
 from instgov_dagster.bars.calendars import CALENDAR_START
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
 from instgov_dagster.loop.platform import latest_session
-from instgov_dagster.loop.survival.day import World
-from instgov_dagster.loop.survival.keeping.checkpoint import load, save
-from instgov_dagster.loop.survival.keeping.memory import Memory, fresh_memory
-from instgov_dagster.loop.survival.keeping.records import Records
-from instgov_dagster.loop.survival.knowing.history import history_of
-from instgov_dagster.loop.survival.knowing.whole import whole_panel
-from instgov_dagster.loop.survival.parity import check_parity
-from instgov_dagster.loop.survival.telling.answer import Answer, Question
-from instgov_dagster.loop.survival.telling.benchmarks import benchmark_paths, field_of
-from instgov_dagster.loop.survival.telling.measures import cover_walk, measure_path
-from instgov_dagster.loop.survival.telling.report import write_out
-from instgov_dagster.loop.survival.variants import GATES, GOVERNED, UNGOVERNED, ungoverned, without
-from instgov_dagster.loop.survival.walk import OperatorPolicy, Walk
+from instgov_dagster.loop.proving.survival.keeping.checkpoint import load, save
+from instgov_dagster.loop.proving.survival.keeping.memory import Memory, fresh_memory
+from instgov_dagster.loop.proving.survival.keeping.records import Records
+from instgov_dagster.loop.proving.survival.knowing.history import history_of
+from instgov_dagster.loop.proving.survival.knowing.whole import whole_panel
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.parity import check_parity
+from instgov_dagster.loop.proving.survival.telling.answer import Answer, Question
+from instgov_dagster.loop.proving.survival.telling.benchmarks import benchmark_paths, field_of
+from instgov_dagster.loop.proving.survival.telling.measures import cover_walk, measure_path
+from instgov_dagster.loop.proving.survival.telling.report import write_out
+from instgov_dagster.loop.proving.survival.variants import (
+    GATES,
+    GOVERNED,
+    UNGOVERNED,
+    ungoverned,
+    without,
+)
+from instgov_dagster.loop.proving.survival.walk import OperatorPolicy, Walk
 from instgov_dagster.vocabulary.bars import Market, Universe
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import InputError

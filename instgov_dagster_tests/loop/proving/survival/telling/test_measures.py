@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skfolio.measures import get_drawdowns
 
-from instgov_dagster.loop.survival.telling.measures import max_drawdown, measure_path, worst_loss
+from instgov_dagster.loop.proving.survival.telling.measures import (
+    max_drawdown,
+    measure_path,
+    worst_loss,
+)
 
 PATHS = st.lists(st.floats(0.5, 2.0), min_size=8, max_size=40).map(np.array)
 

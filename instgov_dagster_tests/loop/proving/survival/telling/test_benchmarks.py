@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instgov_dagster.loop.survival.telling.benchmarks import (
+from instgov_dagster.loop.proving.survival.telling.benchmarks import (
     Field,
     _alone,
     benchmark_paths,

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from instgov_dagster.adapters.runtime import replace_durably
-from instgov_dagster.loop.survival.telling import pictures
-from instgov_dagster.loop.survival.telling.answer import Answer, measures_frame
-from instgov_dagster.loop.survival.variants import GOVERNED, UNGOVERNED
+from instgov_dagster.loop.proving.survival.telling import pictures
+from instgov_dagster.loop.proving.survival.telling.answer import Answer, measures_frame
+from instgov_dagster.loop.proving.survival.variants import GOVERNED, UNGOVERNED
 
 REPORT: Final = "report.html"
 _STYLE: Final = """

@@ -11,18 +11,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.loop.platform import DEFAULT_SEED
-from instgov_dagster.loop.survival.keeping.memory import Memory
-from instgov_dagster.loop.survival.keeping.records import Records
-from instgov_dagster.loop.survival.knowing.history import History
-from instgov_dagster.loop.survival.parity import Parity
-from instgov_dagster.loop.survival.telling.measures import (
+from instgov_dagster.loop.proving.survival.keeping.memory import Memory
+from instgov_dagster.loop.proving.survival.keeping.records import Records
+from instgov_dagster.loop.proving.survival.knowing.history import History
+from instgov_dagster.loop.proving.survival.parity import Parity
+from instgov_dagster.loop.proving.survival.telling.measures import (
     Coverage,
     PathMeasures,
     plain,
     state_days,
 )
-from instgov_dagster.loop.survival.variants import GOVERNED
-from instgov_dagster.loop.survival.walk import Clocked
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
+from instgov_dagster.loop.proving.survival.walk import Clocked
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.config import Policy

@@ -21,11 +21,11 @@ from instgov_dagster.beliefs.hot.lanes import LaneWalk, walk_lanes
 from instgov_dagster.beliefs.hot.tape import Bars
 from instgov_dagster.beliefs.hot.walk import MarketPanel, Walk, no_fits, session_returns, walk
 from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA, due_symbols, fit_sigma
+from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.steps import bars as bar_steps
 from instgov_dagster.loop.steps import beliefs as belief_steps
 from instgov_dagster.loop.steps.context import NightContext, Tables
 from instgov_dagster.loop.steps.vetoes.dependency import history_without_last_bar
-from instgov_dagster.loop.survival.knowing.history import History
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import Cause
 

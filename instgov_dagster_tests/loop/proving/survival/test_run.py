@@ -6,10 +6,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from instgov_dagster.loop.survival import run
-from instgov_dagster.loop.survival.telling.answer import Answer, Question
+from instgov_dagster.loop.proving.survival import run
+from instgov_dagster.loop.proving.survival.telling.answer import Answer, Question
 from instgov_dagster.vocabulary.errors import InputError
-from instgov_dagster_tests.loop.survival.conftest import DAYS
+from instgov_dagster_tests.loop.proving.survival.conftest import DAYS
 
 FIELDS = {
     "sessions", "seconds", "total_return", "max_drawdown", "worst_5d_loss", "gross_mean",

@@ -8,10 +8,10 @@ from typing import Any, Final
 import polars as pl
 
 from instgov_dagster.governance.decisions import decisions_to_frame
+from instgov_dagster.loop.proving.survival.keeping.memory import PAST_FORECASTS, Memory
+from instgov_dagster.loop.proving.survival.left import Day
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.loop.steps.coverage import WHOLE_BOOK
-from instgov_dagster.loop.survival.day import Day
-from instgov_dagster.loop.survival.keeping.memory import PAST_FORECASTS, Memory
-from instgov_dagster.loop.survival.variants import GOVERNED
 
 _F, _I, _S, _B, _D = pl.Float64(), pl.Int64(), pl.String(), pl.Boolean(), pl.Date()
 #: One row a session and walk; what a day without a session has not is null.

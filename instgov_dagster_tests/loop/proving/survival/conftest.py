@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster.adapters.markets.simulation.quote_defects import QuoteDefects
-from instgov_dagster.loop.survival.day import Day, World
-from instgov_dagster.loop.survival.keeping.memory import Memory, fresh_memory
-from instgov_dagster.loop.survival.run import open_world, walk_of
-from instgov_dagster.loop.survival.telling.answer import Question
-from instgov_dagster.loop.survival.variants import GOVERNED
+from instgov_dagster.loop.proving.survival.keeping.memory import Memory, fresh_memory
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.left import Day
+from instgov_dagster.loop.proving.survival.run import open_world, walk_of
+from instgov_dagster.loop.proving.survival.telling.answer import Question
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster_tests.loop.homes import write_config
 

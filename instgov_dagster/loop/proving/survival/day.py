@@ -1,7 +1,7 @@
 """One day of a walk: the night, the session's decision on the first quote, fills, the close."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan, bridged_stream
-from instgov_dagster.adapters.markets.simulation.quote_defects import NO_DEFECTS, QuoteDefects
 from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.beliefs.hot.day import WholeFold
@@ -29,18 +28,27 @@ from instgov_dagster.loop.live.opening import PROVED_BY_ENDING, PROVED_BY_OPENIN
 from instgov_dagster.loop.live.orders import transfer_changes
 from instgov_dagster.loop.night import STEP_BY_NAME
 from instgov_dagster.loop.night_run import PROVED_BY_PUBLISHING
-from instgov_dagster.loop.steps import capital, coverage, stress
-from instgov_dagster.loop.steps.context import Tables
-from instgov_dagster.loop.steps.vetoes import find_vetoes, settle
-from instgov_dagster.loop.survival.keeping.memory import Memory
-from instgov_dagster.loop.survival.knowing.history import History
-from instgov_dagster.loop.survival.knowing.nights import KnownNight, Learnt
-from instgov_dagster.loop.survival.trading import (
+from instgov_dagster.loop.proving.survival.keeping.memory import Memory
+from instgov_dagster.loop.proving.survival.knowing.nights import KnownNight, Learnt
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.left import (
+    Day,
+    account_rows,
+    beliefs_row,
+    decision_row,
+    reason_counts,
+    stage_moves,
+    strategy_rows,
+)
+from instgov_dagster.loop.proving.survival.trading import (
     Traded,
     act_on_corporate_actions,
     bar_prices,
     trade_session,
 )
+from instgov_dagster.loop.steps import capital, coverage, stress
+from instgov_dagster.loop.steps.context import Tables
+from instgov_dagster.loop.steps.vetoes import find_vetoes, settle
 from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.errors import DataRejected, SystemHalt
@@ -50,52 +58,6 @@ from instgov_dagster.vocabulary.reason_table import Severity
 #: What ends a night because the forecasts of the tail were refuted (a blocking check, SPEC 4).
 COVERAGE_BLOCKS: Final = "cvar_coverage"
 _REGIME: Final = "regime_beliefs"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """What a walk is walked in: bars, rules, the seed of the quotes' paths and their defects."""
-
-    history: History
-    policy: Policy
-    seed: int
-    defects: QuoteDefects = NO_DEFECTS
-    has_regime_gate: bool = True
-    has_vetoes: bool = True
-    has_coverage_block: bool = True
-
-
-@dataclass(slots=True)
-class Day:
-    """What one day left to tell; rows become the walk's tables.
-
-    Attributes
-    ----------
-    halted_at
-        The step the night ended at; None where it was published.
-    decision
-        The session's decision; None where no session was held.
-    inputs, known, tables
-        What the night was told beside its bars, what it knew before any book, and all it made.
-    forecasts
-        What the night expects of the book it was handed (`FORECAST_SCHEMA`).
-    moves
-        Strategies that changed their stage: which, from and to.
-    reasons
-        How often each verdict was given for each reason, as ``verdict|reason``.
-    """
-
-    date: date
-    row: dict[str, Any] = field(default_factory=dict)
-    strategies: list[dict[str, Any]] = field(default_factory=list)
-    halted_at: str | None = None
-    decision: CycleDecision | None = None
-    inputs: Tables = field(default_factory=dict)
-    tables: Tables = field(default_factory=dict)
-    known: KnownNight | None = None
-    forecasts: pl.DataFrame | None = None
-    moves: list[tuple[str, str, str]] = field(default_factory=list)
-    reasons: Mapping[str, int] = field(default_factory=dict)
 
 
 class DayRun:
@@ -137,7 +99,7 @@ class DayRun:
         for name, causes in known.found:
             found = causes if self._world.has_regime_gate or name != _REGIME else ()
             standing.observe(Chain.NIGHT, found, domain=STEP_BY_NAME[name].cause_domain)
-        _beliefs_row(known, day)
+        beliefs_row(known, day)
         if known.halted_at is not None:
             day.halted_at = known.halted_at
             return None
@@ -172,7 +134,7 @@ class DayRun:
         self._observe_step("strategy_lifecycle_log", causes)
         if causes:
             day.halted_at = "strategy_lifecycle_log"
-        day.moves = _moves(memory.tables["previous_lifecycle"], lives)
+        day.moves = stage_moves(memory.tables["previous_lifecycle"], lives)
         memory.remember("previous_lifecycle", lives)
         if causes:
             return None
@@ -306,13 +268,12 @@ class DayRun:
         memory, marks = self.memory, decision.valued.marks
         opens = dict(zip(snapshot.symbols, marks.tolist(), strict=True))
         closes = self._closes(bars, opens)
-        nothing = np.zeros(len(snapshot.symbols), dtype=np.bool_)
         at_close = value_book(
             snapshot,
             decision.quotes,
             memory.book,
             np.array([closes.get(symbol, np.nan) for symbol in snapshot.symbols]),
-            has_quote=nothing,
+            has_quote=np.zeros(len(snapshot.symbols), dtype=np.bool_),
         )
         results = ledger.results(memory.book, at_close, self._policy)
         explained = self._explained(opens, closes)
@@ -321,48 +282,23 @@ class DayRun:
         nav = at_close.nav_usd
         rows = [(day.date, r.strategy_id, r.pnl, r.gross, r.volatility_annual) for r in results]
         memory.add("strategy_returns", rows)
-        memory.add(
-            "session_accounts",
-            [
-                (
-                    day.date,
-                    r.strategy_id,
-                    r.pnl,
-                    explained.get(r.strategy_id, 0.0) / nav,
-                    traded.costs.get(r.strategy_id, 0.0) / nav,
-                    traded.orders.get(r.strategy_id, 0.0),
-                    traded.errors.get(r.strategy_id, 0.0),
-                )
-                for r in results
-            ],
-        )
+        accounts = account_rows(day.date, results, traded, explained=explained, nav_usd=nav)
+        memory.add("session_accounts", accounts)
         memory.add("recorded_fills", traded.fills)
         memory.add("passive_orders", traded.passive)
         memory.values = {r.strategy_id: r.value_usd for r in results}
         memory.marks |= {s: price for s, price in opens.items() if np.isfinite(price)}
         scenarios, places = snapshot.scenarios, snapshot.places
         after = measure_book(at_close.net[places], scenarios, config=self._policy.cvar)
-        day.row |= _decision_row(decision) | {
+        day.row |= decision_row(decision) | {
             "fills": traded.n_fills,
             "turnover": traded.turnover / nav,
             "trading_cost": traded.spent / nav,
             "cvar_held": after.current,
             "cvar_gate_held": after.gate,
         }
-        day.strategies = [
-            {
-                "date": day.date,
-                "strategy_id": view.strategy_id,
-                "stage": view.stage.value,
-                "stage_cap": view.stage_cap,
-                "capital_decay": view.capital_decay,
-                "pnl": row.pnl,
-                "gross": row.gross,
-                "value_usd": row.value_usd,
-            }
-            for view, row in zip(snapshot.strategies, results, strict=True)
-        ]
-        day.reasons = _reason_counts(decision)
+        day.strategies = strategy_rows(snapshot, results)
+        day.reasons = reason_counts(decision)
 
     def _explained(
         self, opens: Mapping[str, float], closes: Mapping[str, float]
@@ -460,44 +396,3 @@ def _quantities(book: Book) -> dict[tuple[str, str], float]:
 
 def _known(symbols: tuple[str, ...], values: np.ndarray[Any, Any]) -> dict[str, float]:
     return {s: float(v) for s, v in zip(symbols, values, strict=True) if np.isfinite(v)}
-
-
-def _moves(before: pl.DataFrame, after: pl.DataFrame) -> list[tuple[str, str, str]]:
-    stages = dict(before.select("strategy_id", "stage").iter_rows())
-    rows = after.select("strategy_id", "stage").iter_rows()
-    return [(name, stages[name], to) for name, to in rows if stages.get(name, to) != to]
-
-
-def _beliefs_row(known: KnownNight, day: Day) -> None:
-    beliefs = known.tables.get("regime_beliefs")
-    if beliefs is None:
-        return
-    row = beliefs.row(0, named=True)
-    names = (
-        "current_belief_normal", "current_belief_volatile", "current_belief_crisis",
-        "p_hit_crisis_5d", "gross_multiplier", "is_reduce_only",
-    )  # fmt: skip
-    day.row |= {name: row[name] for name in names}
-
-
-def _decision_row(decision: CycleDecision) -> dict[str, Any]:
-    measures = {name.value.lower(): value for name, value in decision.risk.measures}
-    return {
-        "orders": len(decision.orders),
-        "lambda_star": decision.auction.lambda_star,
-        "auction": decision.auction.status.value,
-        "cvar": decision.risk.current,
-        "cvar_gate": decision.risk.gate,
-        "cvar_gate_before": decision.found.verdict.risk_before.gate,
-        "is_scaled": decision.found.is_scaled,
-        **{f"cvar_{name}": value for name, value in measures.items()},
-    }
-
-
-def _reason_counts(decision: CycleDecision) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in decision.decisions:
-        for code in row.reason_codes:
-            key = f"{row.decision.value}|{code.value}"
-            counts[key] = counts.get(key, 0) + 1
-    return counts

@@ -15,10 +15,10 @@ from instgov_dagster.beliefs.evaluation.trials import TRIALS_SCHEMA
 from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.governance.state.rows import cause_from_dict, cause_to_dict
 from instgov_dagster.loop.decision.book import book_from_dict, book_to_dict
-from instgov_dagster.loop.survival.keeping.memory import MEMORY_TABLES, Memory
-from instgov_dagster.loop.survival.keeping.records import TABLES, Records
-from instgov_dagster.loop.survival.keeping.standing import Standing
-from instgov_dagster.loop.survival.knowing.nights import Learnt
+from instgov_dagster.loop.proving.survival.keeping.memory import MEMORY_TABLES, Memory
+from instgov_dagster.loop.proving.survival.keeping.records import TABLES, Records
+from instgov_dagster.loop.proving.survival.keeping.standing import Standing
+from instgov_dagster.loop.proving.survival.knowing.nights import Learnt
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster.vocabulary.governance import Chain, EventKind, StateEvent
 

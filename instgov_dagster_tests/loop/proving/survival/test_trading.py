@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from instgov_dagster.loop.decision.book import Book, Holding
-from instgov_dagster.loop.survival.trading import (
+from instgov_dagster.loop.proving.survival.trading import (
     act_on_corporate_actions,
     bar_prices,
     corporate_action,

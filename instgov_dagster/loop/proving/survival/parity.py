@@ -15,9 +15,11 @@ from instgov_dagster.loop.decision.snapshot import LIVE_TABLES, snapshot_from_ta
 from instgov_dagster.loop.folding.fold import CycleInputs, SessionFold
 from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.night import night
+from instgov_dagster.loop.proving.survival.day import DayRun
+from instgov_dagster.loop.proving.survival.keeping.memory import fresh_memory
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.left import Day
 from instgov_dagster.loop.steps.context import Tables
-from instgov_dagster.loop.survival.day import Day, DayRun, World
-from instgov_dagster.loop.survival.keeping.memory import fresh_memory
 
 #: What a walk makes of a night with its own hands, and a home's night with its steps.
 COMPARED: Final = (

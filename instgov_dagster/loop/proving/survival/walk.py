@@ -9,11 +9,13 @@ from typing import Final
 import polars as pl
 
 from instgov_dagster.beliefs.models.garch_fit import FitJob, GjrFit, Spread, one_by_one
+from instgov_dagster.loop.proving.survival.day import DayRun
+from instgov_dagster.loop.proving.survival.keeping.memory import Memory
+from instgov_dagster.loop.proving.survival.knowing.nights import KnownNight, Learnt, Nights
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.left import Day
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.loop.steps.context import NightContext
-from instgov_dagster.loop.survival.day import Day, DayRun, World
-from instgov_dagster.loop.survival.keeping.memory import Memory
-from instgov_dagster.loop.survival.knowing.nights import KnownNight, Learnt, Nights
-from instgov_dagster.loop.survival.variants import GOVERNED
 from instgov_dagster.vocabulary.bars import REFERENCE, AssetClass
 from instgov_dagster.vocabulary.checks import check_bounds, number
 

@@ -15,10 +15,10 @@ from instgov_dagster.loop.decision.book import Book, book_to_frame, fresh_book
 from instgov_dagster.loop.folding.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA, FILL_SCHEMA, PASSIVE_SCHEMA
 from instgov_dagster.loop.night import FOUND_BY_STEPS
+from instgov_dagster.loop.proving.survival.keeping.standing import Standing
+from instgov_dagster.loop.proving.survival.knowing.nights import Learnt, nothing_learnt
 from instgov_dagster.loop.steps.context import Tables
 from instgov_dagster.loop.steps.coverage import FORECAST_SCHEMA
-from instgov_dagster.loop.survival.keeping.standing import Standing
-from instgov_dagster.loop.survival.knowing.nights import Learnt, nothing_learnt
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
 
 PAST_FORECASTS: Final = pl.Schema({"asof": pl.Date(), **FORECAST_SCHEMA})

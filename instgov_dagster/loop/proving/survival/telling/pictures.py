@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.evaluation.charts import area_chart, line_chart
-from instgov_dagster.loop.survival.telling.answer import Answer
-from instgov_dagster.loop.survival.variants import GOVERNED
+from instgov_dagster.loop.proving.survival.telling.answer import Answer
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.vocabulary.governance import StrategyLifecycle, SystemStateName
 
 Floats = NDArray[np.float64]

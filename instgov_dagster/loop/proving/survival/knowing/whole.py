@@ -7,7 +7,7 @@ import polars as pl
 
 from instgov_dagster.bars.adjusted import adjust_bars
 from instgov_dagster.bars.panel import PricePanel, price_panel
-from instgov_dagster.loop.survival.knowing.history import History
+from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
 

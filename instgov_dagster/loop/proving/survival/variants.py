@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from instgov_dagster.loop.survival.day import World
+from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.vocabulary.governance.policy import StageCaps
 
 #: The main walk's own name, and that of the walk without any governance.

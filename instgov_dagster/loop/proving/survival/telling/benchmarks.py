@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from instgov_dagster.bars.panel import price_panel, range_panel
 from instgov_dagster.bars.sizes import average_dollar_volume
-from instgov_dagster.loop.survival.knowing.history import History
-from instgov_dagster.loop.survival.knowing.whole import adjusted_whole, whole_window
+from instgov_dagster.loop.proving.survival.knowing.history import History
+from instgov_dagster.loop.proving.survival.knowing.whole import adjusted_whole, whole_window
 from instgov_dagster.vocabulary.config import Policy
 
 Floats = NDArray[np.float64]

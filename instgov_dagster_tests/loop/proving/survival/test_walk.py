@@ -8,11 +8,12 @@ import pytest
 
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.loop.decision.rows import allocations_frame
-from instgov_dagster.loop.survival.day import Day, World
-from instgov_dagster.loop.survival.keeping.memory import Memory
-from instgov_dagster.loop.survival.knowing.history import History
-from instgov_dagster.loop.survival.parity import check_parity
-from instgov_dagster_tests.loop.survival.conftest import DAYS, walk_days
+from instgov_dagster.loop.proving.survival.keeping.memory import Memory
+from instgov_dagster.loop.proving.survival.knowing.history import History
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.proving.survival.left import Day
+from instgov_dagster.loop.proving.survival.parity import check_parity
+from instgov_dagster_tests.loop.proving.survival.conftest import DAYS, walk_days
 
 Walked = tuple[list[Day], Memory]
 

@@ -33,8 +33,9 @@ from instgov_dagster.vocabulary.governance import Chain
 
 _LOOK = timedelta(seconds=0.2)
 _FIRST_LEADER_SECONDS = 600.0
-#: How long without a leader a supervisor lets pass before it starts everything again.
-_PATIENCE_SECONDS = 30.0
+#: How long without a leader a supervisor lets pass before it starts everything again: longer than a
+#: session takes to start on a busy machine, or it ends what is about to lead.
+_PATIENCE_SECONDS = 75.0
 #: After the end of `dagster dev`: when nothing may move any more, when no process may be left, and
 #: how long is watched after that.
 _LAST_CYCLE_SECONDS, _ORPHAN_SECONDS, _QUIET_SECONDS = 5.0, 120.0, 5.0

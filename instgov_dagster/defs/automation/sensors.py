@@ -68,7 +68,7 @@ def live_loop_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for the sessions that are missing, or say in a sentence why not and what to do."""
     obstacle = (
-        _sessions_obstacle(context.instance)
+        _sessions_obstacle(context.instance, platform)
         or _state_obstacle(STATES.read(platform))
         or _snapshot_obstacle(platform)
         or _hours_obstacle(platform)
@@ -104,17 +104,32 @@ def _count(instance: dg.DagsterInstance, *statuses: dg.DagsterRunStatus) -> int:
     return instance.get_runs_count(wanted)
 
 
-def _sessions_obstacle(instance: dg.DagsterInstance) -> str | None:
+def _sessions_obstacle(instance: dg.DagsterInstance, platform: PlatformResource) -> str | None:
     if _count(instance, *_IN_FLIGHT) >= SESSIONS_IN_FLIGHT:
         return f"{SESSIONS_IN_FLIGHT} sessions are in flight: a leader and a standby"
     ended = dg.RunsFilter(job_name=governed_live_loop.name, statuses=_ENDED)
-    last = instance.get_runs(ended, limit=FAILURES_IN_A_ROW)
-    failed = [run.run_id for run in last if run.status is dg.DagsterRunStatus.FAILURE]
+    # Whoever leads now is proof against what failed before it led; what fails under it counts.
+    led_since = _led_since(platform)
+    failed = [
+        record.dagster_run.run_id
+        for record in instance.get_run_records(ended, limit=FAILURES_IN_A_ROW)
+        if record.dagster_run.status is dg.DagsterRunStatus.FAILURE
+        and (record.end_time or math.inf) > led_since
+    ]
     if len(failed) < FAILURES_IN_A_ROW:
         return None
     return (
         f"the last {len(failed)} sessions failed: find out why in run {failed[0]}, "
         f"then launch the job {governed_live_loop.name} by hand"
+    )
+
+
+def _led_since(platform: PlatformResource) -> float:
+    from instgov_dagster.loop.live.leading.register import Role, members
+
+    seen = members(platform.layout())
+    return max(
+        (one.since.timestamp() for one in seen if one.role is Role.LEADER), default=-math.inf
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -129,9 +130,12 @@ def host_of(
 ) -> "Host":
     """Say who hosts the session: the processes above this one, and the instance's own word."""
     from instgov_dagster.loop.live.leading.host import Host
-    from instgov_dagster.loop.live.leading.processes import own_hosts
+    from instgov_dagster.loop.live.leading.processes import orphan_above, own_hosts
 
     is_hosted = multiprocessing.parent_process() is not None
+    # In this order: a host that ends between the two looks is missed by neither.
+    processes = own_hosts() if is_hosted else ()
+    orphan = orphan_above(os.getpid()) if is_hosted else None
     instance, run_id = context.instance, context.run.run_id
 
     def is_run_current() -> bool:
@@ -141,7 +145,8 @@ def host_of(
     return Host(
         may_wait=config.may_wait,
         # A run of a code server may not outlive it; a command runs the session in itself.
-        processes=own_hosts() if is_hosted else (),
+        processes=processes,
+        orphan=orphan,
         is_run_current=is_run_current,
         tell=tell,
     )

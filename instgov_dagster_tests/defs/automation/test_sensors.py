@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -10,7 +11,7 @@ import pytest
 import yaml
 from dagster._core.test_utils import create_run_for_test
 
-from instgov_dagster.adapters.runtime import Home
+from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.definitions import defs
 from instgov_dagster.defs.automation import sensors
 from instgov_dagster.defs.automation.alerts import LOGGER
@@ -23,6 +24,7 @@ from instgov_dagster.defs.automation.sensors import (
 )
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.loop.live.latch import latch_stop
+from instgov_dagster.loop.live.leading.register import Entry, Role
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -148,6 +150,29 @@ def test_three_failed_sessions_in_a_row_ask_for_a_person(
     assert "the last 3 sessions failed" in reason(answer)
     create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.SUCCESS)
     assert isinstance(tick(live_loop_sensor, instance, published.platform()), dg.SensorResult)
+
+
+def test_sessions_that_failed_before_the_present_leader_led_leave_it_its_standby(
+    instance: dg.DagsterInstance, published: Installation
+) -> None:
+    home = Home(published.home)
+    entry = Entry(home, run_id="r-4", asof=DAY, period_seconds=1.0)
+    for _ in range(3):
+        run = create_run_for_test(instance, job_name=JOB, status=dg.DagsterRunStatus.STARTED)
+        instance.report_run_failed(run)
+    now = RealClock().now()
+    try:
+        entry.tell(Role.STANDBY, at=now)
+        answer = tick(live_loop_sensor, instance, published.platform())
+        assert "the last 3 sessions failed" in reason(answer)
+        entry.tell(Role.LEADER, at=now)
+        assert len(asked(tick(live_loop_sensor, instance, published.platform()))) == 2
+        # What fails while it leads counts: no standby that cannot get ready is asked for for ever.
+        entry.tell(Role.LEADER, at=now - timedelta(minutes=5.0))
+        answer = tick(live_loop_sensor, instance, published.platform())
+        assert "the last 3 sessions failed" in reason(answer)
+    finally:
+        entry.withdraw()
 
 
 def test_a_halt_still_asks_for_sessions_because_they_may_reduce(

@@ -32,6 +32,8 @@ class Host:
         Whether it stands by while another leads; a command of a person does not.
     processes
         Those it may not outlive, any of them; none where a person started it.
+    orphan
+        One of them that had outlived what started it when the session began: it hosts nothing.
     is_run_current
         Asks the platform whether it still believes the run to run; None where no platform does.
     tell
@@ -40,11 +42,14 @@ class Host:
 
     may_wait: bool = False
     processes: tuple[Seen, ...] = ()
+    orphan: int | None = None
     is_run_current: Callable[[], bool] | None = None
     tell: Callable[[Minute], None] = _tell_nobody
 
     def fault(self) -> str | None:
         """Say which of its hosts is gone; None while none is."""
+        if self.orphan is not None:
+            return f"process {self.orphan} has outlived what started it: nobody hosts this session"
         gone = next((one.pid for one in self.processes if not one.is_alive()), None)
         return None if gone is None else f"its host, process {gone}, has ended"
 

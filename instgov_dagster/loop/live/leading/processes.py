@@ -11,6 +11,9 @@ _STATE, _PARENT, _BORN = 0, 1, 19
 _STOPPED = ("T", "t")
 _ENDED = ("Z", "X")
 _COMMANDS = ("dagster", "dagster-daemon", "dg")
+#: What stands in the command of a process that Dagster starts and means to end: a run of a code
+#: server, and a code server that lives by the heartbeat of whoever started it.
+_STARTED_BY_DAGSTER = ("multiprocessing.spawn", "--heartbeat")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +75,30 @@ def own_hosts() -> tuple[Seen, ...]:
     return hosts_of(os.getpid())
 
 
-def _is_of_dagster(pid: int) -> bool:
+def orphan_above(pid: int) -> int | None:
+    """Name the first process, from this one upwards, that has outlived what started it.
+
+    A code server goes on starting runs for most of a minute after its `dagster dev` has ended.
+    Such a run finds nobody above it to watch, so that it must be told by what is missing.
+    """
+    seen = look_at(pid)
+    while seen is not None:
+        is_below = _is_of_dagster(seen.parent)
+        if not is_below and any(mark in " ".join(_words(seen.pid)) for mark in _STARTED_BY_DAGSTER):
+            return seen.pid
+        seen = look_at(seen.parent) if is_below else None
+    return None
+
+
+def _words(pid: int) -> list[str]:
     try:
-        words = (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        return (_PROC / str(pid) / "cmdline").read_bytes().decode(errors="replace").split("\0")
     except OSError:
-        return False
+        return []
+
+
+def _is_of_dagster(pid: int) -> bool:
+    words = _words(pid)
     modules = [word for flag, word in pairwise(words) if flag == "-m"]
     names = [word.rpartition("/")[2] for word in words[:2]]
     return any(name in _COMMANDS for name in names) or any(

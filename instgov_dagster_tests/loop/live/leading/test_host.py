@@ -1,15 +1,30 @@
 """Whose end a session does not outlive: its parent, and every process of Dagster above it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from instgov_dagster.loop.live.leading.host import ALONE, Host
-from instgov_dagster.loop.live.leading.processes import hosts_of, look_at, own_hosts
+from instgov_dagster.loop.live.leading.processes import (
+    hosts_of,
+    look_at,
+    orphan_above,
+    own_hosts,
+)
 
 # A process that starts another below it and waits, as `dagster dev` does with a code server.
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1); input()'])"
+
+# One that starts another of the same name, which lives by its heartbeat, and says its number.
+DEV = """
+import subprocess, sys
+words = [sys.executable, sys.argv[0], '--heartbeat']
+if '--heartbeat' not in sys.argv:
+    print(subprocess.Popen(words, stdin=subprocess.PIPE).pid, flush=True)
+sys.stdin.read()
+"""
 
 
 def test_a_person_s_own_session_outlives_whoever_started_it() -> None:
@@ -49,3 +64,25 @@ def test_the_parent_always_counts_and_above_it_only_what_is_of_dagster(tmp_path:
             run.kill()
             run.communicate()
             dev.communicate()
+
+
+def test_a_code_server_that_has_outlived_what_started_it_hosts_nothing(tmp_path: Path) -> None:
+    program = tmp_path / "dagster"
+    program.write_text(DEV)
+    dev = subprocess.Popen(
+        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert dev.stdout is not None
+    server = int(dev.stdout.readline())
+    try:
+        assert orphan_above(server) is None
+        dev.kill()
+        dev.wait()
+        assert orphan_above(server) == server
+        fault = Host(orphan=server).fault()
+        assert fault == (
+            f"process {server} has outlived what started it: nobody hosts this session"
+        )
+    finally:
+        dev.communicate()
+        os.kill(server, signal.SIGKILL)

@@ -56,7 +56,7 @@ def poisoned(history: History) -> History:
     return replace(history, versions=versions)
 
 
-@pytest.mark.roadmap("9.1")
+@pytest.mark.roadmap("3.5")
 def test_what_is_known_only_later_moves_no_decision(world: World, walked: Walked) -> None:
     other = replace(world, history=poisoned(world.history))
     assert told([day for day, _ in walk_days(other)]) == told(walked[0])

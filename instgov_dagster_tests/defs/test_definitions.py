@@ -10,6 +10,7 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from instgov_dagster.definitions import defs
+from instgov_dagster.defs.governance.surviving import CRISES
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS
 from instgov_dagster.loop.night import STEPS
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
@@ -283,7 +284,8 @@ def test_every_asset_says_what_it_is_who_owns_it_and_which_code_made_it(
         assert node.kinds, key
         assert node.code_version == CODE_VERSION, key
         assert "instgov/phase" in node.tags, key
-        assert node.partitions_def == DAYS, key
+        is_walk = key.to_user_string() in SURVIVAL  # by crisis, not by day
+        assert node.partitions_def == (CRISES if is_walk else DAYS), key
 
 
 def test_every_check_states_what_it_asserts(graph: AssetGraph) -> None:

@@ -10,6 +10,7 @@ from instgov_dagster.defs.automation.jobs import (
     nightly_ingestion,
     prune_history,
     rebuild_projection,
+    survival_replay,
 )
 from instgov_dagster.defs.automation.schedules import (
     after_session_schedule,
@@ -26,10 +27,30 @@ from instgov_dagster.defs.automation.watchdog import loop_watchdog
 from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.capital import assets as capital
 from instgov_dagster.defs.capital import rules as capital_rules
-from instgov_dagster.defs.governance import drills, live, nightly, proving, showing, vetoes
+from instgov_dagster.defs.governance import (
+    drills,
+    live,
+    nightly,
+    proving,
+    showing,
+    surviving,
+    vetoes,
+)
 from instgov_dagster.defs.resources import PlatformResource
 
-_WINGS = (bars, beliefs, capital, capital_rules, nightly, vetoes, live, proving, showing, drills)
+_WINGS = (
+    bars,
+    beliefs,
+    capital,
+    capital_rules,
+    nightly,
+    vetoes,
+    live,
+    proving,
+    showing,
+    drills,
+    surviving,
+)
 
 
 @dg.definitions
@@ -45,6 +66,7 @@ def defs() -> dg.Definitions:
             fire_drills,
             rebuild_projection,
             prune_history,
+            survival_replay,
         ],
         schedules=[nightly_schedule, after_session_schedule, fire_drills_schedule, prune_schedule],
         sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, health_sensor, loop_watchdog],

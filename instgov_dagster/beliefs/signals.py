@@ -118,17 +118,18 @@ def average_correlation(returns: Floats, *, window: int) -> Floats:
     observed = np.vstack([zero, np.cumsum(finite, axis=0)])
     sums = np.vstack([zero, np.cumsum(filled, axis=0)])
     squares = np.vstack([zero, np.cumsum(filled * filled, axis=0)])
-    for end in range(window, n_sessions + 1):
-        start = end - window
-        mean = (sums[end] - sums[start]) / window
-        scale = np.sqrt(np.maximum((squares[end] - squares[start]) / window - mean**2, 0.0))
-        takes_part = (observed[end] - observed[start] == window) & (scale > _CONSTANT_RETURN)
-        count = int(takes_part.sum())
-        if count < 2:
-            continue
-        weights = np.where(takes_part, 1.0 / np.maximum(scale, _CONSTANT_RETURN), 0.0)
-        total = filled[start:end] @ weights
-        averages[end - 1] = (total.var() - count) / (count * (count - 1))
+    if n_sessions < window:
+        return averages
+    mean = (sums[window:] - sums[:-window]) / window
+    scale = np.sqrt(np.maximum((squares[window:] - squares[:-window]) / window - mean**2, 0.0))
+    takes_part = (observed[window:] - observed[:-window] == window) & (scale > _CONSTANT_RETURN)
+    count = takes_part.sum(axis=1)
+    weights = np.where(takes_part, 1.0 / np.maximum(scale, _CONSTANT_RETURN), 0.0)
+    # (windows, window): the standardised columns of each window, added up
+    windows = np.lib.stride_tricks.sliding_window_view(filled, window, axis=0)
+    total = np.matmul(weights[:, None, :], windows)[:, 0, :]
+    pairs = np.maximum(count * (count - 1), 1)
+    averages[window - 1 :] = np.where(count >= 2, (total.var(axis=1) - count) / pairs, np.nan)
     return averages
 
 

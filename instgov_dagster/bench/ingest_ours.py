@@ -14,7 +14,7 @@ from instgov_dagster.adapters.store.warehouse import WarehouseResource
 from instgov_dagster.bars.calendars import history_window, knowledge_instant
 from instgov_dagster.bars.ingestion import stage_known_at
 from instgov_dagster.bars.quality.score import score_bars
-from instgov_dagster.bench.night import Night
+from instgov_dagster.bench.synthetic_bars import Night
 from instgov_dagster.vocabulary.bars import Universe
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy, QualityPolicy
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from instgov_dagster.bars.calendars import expected_sessions, history_window
-from instgov_dagster.bench.night import Night
+from instgov_dagster.bench.synthetic_bars import Night
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy, QualityPolicy, RulePenalty
 

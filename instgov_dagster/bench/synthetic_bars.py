@@ -1,4 +1,4 @@
-"""Bars to measure ingestion with: many stocks, one calendar, and a few planted faults."""
+"""Bars to measure ingestion with, a few planted faults in them, and what a night of them tells."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -69,3 +69,20 @@ def write_bars(folder: Path, wanted: SyntheticBars) -> Path:
     file = folder / BARS_FILE
     frame.write_parquet(file)
     return file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """What one night of ingestion did.
+
+    Attributes
+    ----------
+    rows_added
+        Rows the store has more than before it.
+    scores
+        The quality score of each symbol.
+    """
+
+    seconds: float
+    rows_added: int
+    scores: dict[str, float]

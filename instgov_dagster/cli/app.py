@@ -12,6 +12,7 @@ from instgov_dagster.cli.commands import (
     prove,
     run,
     show,
+    survive,
     veto,
     why,
 )
@@ -38,6 +39,7 @@ app.command(name="report")(show.report_command)
 app.command(name="dashboard")(show.dashboard_command)
 app.command(name="prove")(prove.prove_command)
 app.command(name="drill")(prove.drill_command)
+app.command(name="survive")(survive.survive_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(bench.app, name="bench")
 app.add_typer(veto.app, name="veto")

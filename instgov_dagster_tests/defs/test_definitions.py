@@ -10,6 +10,7 @@ import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from instgov_dagster.definitions import defs
+from instgov_dagster.defs.governance.surviving import CRISES
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS
 from instgov_dagster.loop.night import STEPS
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
@@ -79,6 +80,7 @@ PARENTS = {
     },
     "governance_report": {"audit_chain", "reconciliation", "report_card"},
     "fire_drills": set(),
+    "survival_replay": set(),
 }
 GROUPS = {
     "bars": [
@@ -96,7 +98,7 @@ GROUPS = {
         "audit_chain", "compacted_journal", "dashboard_tables", "decision_journal", "fire_drills",
         "governance_decisions", "governance_report", "live_decisions", "portfolio",
         "published_snapshot", "reconciliation", "report_card", "strategy_lifecycle",
-        "veto_findings", "vetoes",
+        "survival_replay", "veto_findings", "vetoes",
     ],
 }  # fmt: skip
 BLOCKING = {
@@ -162,6 +164,7 @@ WARNING = {
     },
     "stress_scenarios": {"stress_set_is_present"},
     "veto_findings": {"no_veto_rule_fired"},
+    "survival_replay": {"cvar_gate_holds", "last_night_agrees"},
     "cvar_coverage": {
         "cvar_coverage_acerbi_szekely", "cvar_coverage_christoffersen", "cvar_coverage_kupiec",
     },
@@ -171,11 +174,13 @@ AFTER = {
     "audit_chain", "compacted_journal", "governance_report", "reconciliation", "report_card",
 }  # fmt: skip
 DRILLS = {"fire_drills"}
+SURVIVAL = {"survival_replay"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS,
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS - SURVIVAL,
     "governed_live_loop": LIVE,
     "after_session": AFTER,
     "fire_drills": DRILLS,
+    "survival_replay": SURVIVAL,
 }
 
 
@@ -289,7 +294,8 @@ def test_every_asset_says_what_it_is_who_owns_it_and_which_code_made_it(
         assert node.kinds, key
         assert node.code_version == CODE_VERSION, key
         assert "instgov/phase" in node.tags, key
-        assert node.partitions_def == DAYS, key
+        is_walk = key.to_user_string() in SURVIVAL  # by crisis, not by day
+        assert node.partitions_def == (CRISES if is_walk else DAYS), key
 
 
 def test_every_check_states_what_it_asserts(graph: AssetGraph) -> None:

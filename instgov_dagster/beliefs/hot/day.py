@@ -1,6 +1,6 @@
 """The day under way: one session more on the night's state, which no tick of it changes."""
 
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,6 +124,47 @@ def seal_day(fold: Fold) -> bytes:
         flat[f"{TAPE}/{name}_ago"] = held
         flat[f"{TAPE}/{name}"] = tape[name][..., (seen - 1 - held) % rows, :]
     return pack_state(flat)
+
+
+class HotModels(Protocol):
+    """What a cycle asks of the night's models, whoever keeps them."""
+
+    @property
+    def horizon(self) -> int:
+        """Sessions a forecast looks ahead."""
+        ...
+
+    def observe(self, bars: Bars) -> Told:
+        """Forecast as if the session under way closed at these bars; nothing is carried on."""
+        ...
+
+    def last_prices(self) -> Floats:
+        """Give the closes of the night's last session, NaN where unknown, shape ``(N,)``."""
+        ...
+
+
+class WholeFold:
+    """A night's whole fold as the day's models: what `DayFold` says, without saving it first.
+
+    Parameters
+    ----------
+    fold
+        After the night's last session; left as it is.
+    """
+
+    def __init__(self, fold: Fold) -> None:
+        self._fold = fold
+        self.horizon = fold.horizon
+
+    def observe(self, bars: Bars) -> Told:
+        """Forecast as if the session under way closed at these bars."""
+        tape = Tape(self._fold.policy, horizon=self._fold.horizon)
+        return self._fold.twin(tape).observe(bars)
+
+    def last_prices(self) -> Floats:
+        """Give the closes of the night's last session, NaN where unknown, shape ``(N,)``."""
+        tape = Tape(self._fold.policy, horizon=self._fold.horizon)
+        return tape.ago(self._fold.states[TAPE], "prices", 0)
 
 
 class DayFold(Fold):

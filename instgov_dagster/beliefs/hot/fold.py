@@ -104,6 +104,26 @@ class Fold:
             state.update({name: array.copy() for name, array in self._states[owner].items()})
         return other
 
+    def lane(self, place: int) -> "Fold":
+        """Give a fold of one of the panels side by side, going on from here; this one stays."""
+        lanes = self._tape.lanes
+        (columns,) = self._states[TAPE]["highest"].shape
+        n_symbols = columns // lanes
+        other = Fold(n_symbols, policy=self.policy, horizon=self.horizon, cards=self._cards)
+        mine = slice(place * n_symbols, (place + 1) * n_symbols)
+        for owner, state in other.states.items():
+            for name, alone in state.items():
+                held = self._states[owner][name]
+                if held.shape == alone.shape:
+                    state[name] = held.copy()
+                elif held.shape == (lanes, *alone.shape):
+                    state[name] = held[place].copy()
+                elif alone.shape == (1,) and held.shape == (lanes,):
+                    state[name] = held[place : place + 1].copy()
+                else:
+                    state[name] = held[..., mine].copy()
+        return other
+
     def load(self, parameters: Parameters) -> None:
         """Hand a model what the night fitted through the session observed next.
 

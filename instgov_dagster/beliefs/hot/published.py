@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 
 from instgov_dagster.beliefs.forecast import last_session
-from instgov_dagster.beliefs.hot.day import DayFold, seal_day
+from instgov_dagster.beliefs.hot.day import DayFold, HotModels, seal_day
 from instgov_dagster.beliefs.hot.tape import closes_only
 from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.vocabulary.policy.beliefs import ForecastPolicy
@@ -29,7 +29,7 @@ class NightModels:
     session: date
     symbols: tuple[str, ...]
     packed_sha256: str
-    fold: DayFold
+    fold: HotModels
 
 
 def seal_night(walked: Walk) -> pl.DataFrame:

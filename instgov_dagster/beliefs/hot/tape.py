@@ -71,6 +71,21 @@ class Session:
         """Sessions a forecast looks ahead."""
         return self._tape.horizon
 
+    @property
+    def lanes(self) -> int:
+        """How many panels lie side by side in the columns; each is pooled alone."""
+        return self._tape.lanes
+
+    def pooled(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Sum over the symbols of each lane: ``(..., L N)`` to ``(..., L)``."""
+        total: NDArray[Any] = values.reshape(*values.shape[:-1], self.lanes, -1).sum(axis=-1)
+        return total
+
+    def spread(self, values: Floats) -> Floats:
+        """Hand what a lane has in common to its symbols; one lane's broadcasts by itself."""
+        n_symbols = self.prices.shape[-1] // self.lanes
+        return values if self.lanes == 1 else np.repeat(values, n_symbols, axis=-1)
+
     def prices_ago(self, sessions: int) -> Floats:
         """Give the closes of an earlier session; NaN before the first."""
         return self._tape.ago(self._state, "prices", sessions)
@@ -86,6 +101,18 @@ class Session:
         return self._tape.moments(self._state, window)
 
 
+def _median_known(rows: Floats) -> Floats:
+    # The median of each column's finite values, of which there is one: NaN sorts last. It is
+    # numpy's nanmedian without the masked arrays, which cost more than all the rest of a session.
+    ordered = np.sort(rows, axis=0)
+    known = np.isfinite(rows).sum(axis=0)
+    columns = np.arange(rows.shape[1])
+    lower = ordered[np.maximum(known - 1, 0) // 2, columns]
+    upper = ordered[np.minimum(known // 2, rows.shape[0] - 1), columns]
+    middle: Floats = (lower + upper) / 2.0
+    return middle
+
+
 class Tape:
     """The fold over sessions that every model shares: prices, bases, returns, running sums.
 
@@ -95,6 +122,8 @@ class Tape:
         The return base and the longest windows.
     horizon
         Sessions a forecast looks ahead.
+    lanes
+        Panels that are folded side by side, their symbols one after another in the columns.
 
     Notes
     -----
@@ -103,8 +132,8 @@ class Tape:
     differences of running sums, so a session costs O(N) whatever the window.
     """
 
-    def __init__(self, policy: ForecastPolicy, *, horizon: int) -> None:
-        self.policy, self.horizon = policy, horizon
+    def __init__(self, policy: ForecastPolicy, *, horizon: int, lanes: int = 1) -> None:
+        self.policy, self.horizon, self.lanes = policy, horizon, lanes
         self._rows = 1 + max(
             policy.mean_sessions,
             policy.momentum_lookback_sessions,
@@ -195,6 +224,6 @@ class Tape:
         low = np.flatnonzero(prices < policy.base_floor_share * state["highest"])
         if low.size:
             held = min(int(state["seen"][0]), policy.base_floor_sessions)
-            median = np.nanmedian(self._recent(state, held, low), axis=0)
+            median = _median_known(self._recent(state, held, low))
             bases[low] = np.fmax(prices[low], policy.base_floor_share * median)
         return np.where(bases > 0, bases, np.nan)

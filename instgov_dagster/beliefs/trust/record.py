@@ -61,18 +61,21 @@ def last_validation_pass(
     needed = policy.error_sessions + policy.reference_sessions
     first = np.where(np.isfinite(mu).any(axis=0), np.isfinite(mu).argmax(axis=0), len(dates))
     last = np.full(mu.shape[1], -1, dtype=np.intp)
-    for session in validation_sessions(dates, every=policy.validation_every_sessions):
+    # Only the last pass is asked for: from the newest validation back, until every symbol has one.
+    left = np.arange(mu.shape[1])
+    for session in validation_sessions(dates, every=policy.validation_every_sessions)[::-1]:
         # a forecast made h sessions ago is the last one whose outcome is known today
         end = session - horizon + 1
-        if end < window:
-            continue
+        if end < window or not left.size:
+            break
         is_worse = is_worse_than_benchmark(
-            losses[end - window : end],
+            np.take(losses[end - window : end], left, axis=1),
             horizon=horizon,
             significance=policy.validation_significance,
         )
-        has_passed = ~is_worse & (session - first >= needed)
-        last = np.where(has_passed, session, last)
+        has_passed = ~is_worse & (session - first[left] >= needed)
+        last[left[has_passed]] = session
+        left = left[~has_passed]
     return last
 
 

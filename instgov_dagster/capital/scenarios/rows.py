@@ -77,10 +77,15 @@ def scenarios_to_frame(scenarios: ScenarioSet) -> pl.DataFrame:
     return pl.concat(frames).select(SCENARIO_SCHEMA.names()).cast(SCENARIO_SCHEMA)
 
 
+# The set read last, by the very frame it was read from: the steps of one night ask for it again and
+# again. What is handed out is a pure function of the frame: memory changes only the time.
+_LAST_READ: list[tuple[pl.DataFrame, tuple[str, ...], CVaRConfig, ScenarioSet]] = []
+
+
 def scenarios_from_frame(
     frame: pl.DataFrame, symbols: tuple[str, ...], *, config: CVaRConfig
 ) -> ScenarioSet:
-    """Read a set written by `scenarios_to_frame`, bit-equal.
+    """Read a set written by `scenarios_to_frame`, bit-equal; the last one read is remembered.
 
     Parameters
     ----------
@@ -95,6 +100,15 @@ def scenarios_from_frame(
         ``SCENARIO_REFUSED`` if the rows belong to other symbols, hold a number that is not finite
         or are not the ones that were pinned; ``TOO_FEW_SCENARIOS`` if a measure has too few.
     """
+    for held, names, rules, scenarios in _LAST_READ:
+        if held is frame and names == symbols and rules == config:
+            return scenarios
+    found = _read(frame, symbols, config)
+    _LAST_READ[:] = [(frame, symbols, config, found)]
+    return found
+
+
+def _read(frame: pl.DataFrame, symbols: tuple[str, ...], config: CVaRConfig) -> ScenarioSet:
     if frame["symbols_hash"].unique().to_list() != [symbols_hash(symbols)]:
         raise DataRejected(ReasonCode.SCENARIO_REFUSED, "the rows belong to other symbols")
     current, filtered, stressed = (

@@ -1,11 +1,11 @@
-"""`bench ingest`, `auction`, `beliefs` and `live`: ours beside named peers, in one run."""
+"""`bench ingest`, `auction`, `beliefs`, `live`, `survive`: ours beside named peers, in one run."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from instgov_dagster.cli.options import JsonOption
+from instgov_dagster.cli.options import BarsOption, JsonOption
 from instgov_dagster.cli.output import exit_codes, print_json, quiet_stdout
 from instgov_dagster.vocabulary.errors import InputError
 
@@ -109,6 +109,28 @@ def live_command(
             period_seconds=period,
             on_row=None if as_json else _echo,
         )
+        if as_json:
+            print_json({"rows": rows}, descriptor)
+
+
+@app.command(name="survive")
+def survive_command(
+    sizes: Annotated[
+        str, typer.Option("--sizes", help="Numbers of sessions walked, comma separated.")
+    ] = "32",
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1.0, help="What a peer may take for one size.")
+    ] = 60.0,
+    bars: BarsOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Walk the last sessions of a history, beside cvxportfolio and skfolio's walk-forward."""
+    with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
+        from instgov_dagster.bench.survive import bench_survive
+
+        on_row = None if as_json else _echo
+        rows = bench_survive(_sizes(sizes), bars=bars, peer_seconds=seconds, on_row=on_row)
         if as_json:
             print_json({"rows": rows}, descriptor)
 

@@ -43,6 +43,7 @@ AFTER_ASSETS = (
     "audit_chain", "compacted_journal", "reconciliation", "report_card", "governance_report",
 )  # fmt: skip
 DRILL_ASSETS = ("fire_drills",)
+SURVIVAL_ASSETS = ("survival_replay",)
 
 nightly_ingestion = dg.define_asset_job(
     "nightly_ingestion",
@@ -71,6 +72,13 @@ fire_drills = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*DRILL_ASSETS),
     executor_def=dg.in_process_executor,
     description="A fault per control in a scratch home: a control that stays silent fails.",
+)
+
+survival_replay = dg.define_asset_job(
+    "survival_replay",
+    selection=dg.AssetSelection.assets(*SURVIVAL_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="Nights and decisions walked through a named crisis, or through all that is held.",
 )
 
 

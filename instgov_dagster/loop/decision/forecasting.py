@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.hot.day import DayFold
+from instgov_dagster.beliefs.hot.day import HotModels
 from instgov_dagster.beliefs.hot.published import NightModels
 from instgov_dagster.beliefs.hot.tape import closes_only
 from instgov_dagster.beliefs.models import Family, opinions
@@ -69,7 +69,7 @@ class DayModels:
     """
 
     packed_sha256: str
-    fold: DayFold
+    fold: HotModels
     columns: NDArray[np.intp]
     units: Floats
 

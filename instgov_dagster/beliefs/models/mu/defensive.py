@@ -35,7 +35,9 @@ class Defensive:
         said = session.forecasts[MEMBER]
         speaks = np.isfinite(said) & np.isfinite(session.sigma)
         # a tie goes to the earlier symbol, whatever the sort would do
-        order = np.argsort(np.where(speaks, session.sigma, np.inf), kind="stable")
-        chosen = np.zeros(said.shape, dtype=np.bool_)
-        chosen[order[: int(np.ceil(self._share * speaks.sum()))]] = True
-        return np.where(speaks, np.where(chosen, said, 0.0), np.nan)
+        calm = np.where(speaks, session.sigma, np.inf).reshape(session.lanes, -1)
+        order = np.argsort(calm, axis=-1, kind="stable")
+        wanted = np.ceil(self._share * session.pooled(speaks))[:, None]
+        chosen = np.zeros(calm.shape, dtype=np.bool_)
+        np.put_along_axis(chosen, order, np.arange(calm.shape[-1]) < wanted, axis=-1)
+        return np.where(speaks, np.where(chosen.reshape(said.shape), said, 0.0), np.nan)

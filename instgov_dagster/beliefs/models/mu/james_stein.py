@@ -45,9 +45,10 @@ class JamesStein:
         root = np.sqrt(horizon)
         sharpe = np.where(speaks, root * mean / deviation, 0.0)
         horizons = np.where(speaks, count / horizon, 0.0)
-        common = (horizons * sharpe).sum() / max(float(horizons.sum()), 1.0)
-        scatter = (horizons * (sharpe - common) ** 2).sum()
-        strength = speaks.sum() + 2.0
-        shrinkage = strength / (strength + scatter)
+        pooled = np.maximum(session.pooled(horizons), 1.0)
+        common = session.spread(session.pooled(horizons * sharpe) / pooled)
+        scatter = session.pooled(horizons * (sharpe - common) ** 2)
+        strength = session.pooled(speaks) + 2.0
+        shrinkage = session.spread(strength / (strength + scatter))
         shrunk = (1.0 - shrinkage) * sharpe + shrinkage * common
         return np.where(speaks, shrunk * root * deviation, np.nan)

@@ -52,4 +52,4 @@ class Momentum:
         signal = self.signal(session)
         learn(state, session, signal[None, :])
         slope = slopes(state, min_sessions=self._policy.slope_min_sessions)[0]
-        return np.asarray(slope * signal * session.sigma)
+        return np.asarray(session.spread(slope) * signal * session.sigma)

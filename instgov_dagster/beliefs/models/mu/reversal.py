@@ -38,7 +38,8 @@ class Reversal:
         scale = session.sigma * np.sqrt(sessions / self._horizon)
         past = session.past_returns(sessions) / scale
         is_known = np.isfinite(past)
-        mean = np.where(is_known, past, 0.0).sum() / max(int(is_known.sum()), 1)
+        count = np.maximum(session.pooled(is_known), 1)
+        mean = session.spread(session.pooled(np.where(is_known, past, 0.0)) / count)
         limit = self._policy.signal_limit
         return np.where(is_known, np.clip(mean - past, -limit, limit), np.nan)
 
@@ -47,4 +48,4 @@ class Reversal:
         signal = self.signal(session)
         learn(state, session, signal[None, :])
         slope = slopes(state, min_sessions=self._policy.slope_min_sessions)[0]
-        return np.asarray(slope * signal * session.sigma)
+        return np.asarray(session.spread(slope) * signal * session.sigma)

@@ -48,4 +48,4 @@ class Ridge:
         learn(state, session, features)
         policy = self._policy
         slope = slopes(state, min_sessions=policy.slope_min_sessions, penalty=policy.ridge_penalty)
-        return np.asarray((slope[:, None] * features).sum(axis=0) * session.sigma)
+        return np.asarray((session.spread(slope) * features).sum(axis=0) * session.sigma)

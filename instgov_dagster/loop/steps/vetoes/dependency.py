@@ -44,13 +44,20 @@ class Dependency:
     is_stale: NDArray[np.bool_]
 
 
-def judge_dependency(tables: Tables, context: NightContext) -> tuple[ScopedFinding, ...]:
+def judge_dependency(
+    tables: Tables, context: NightContext, *, without_last_bar: Tables | None = None
+) -> tuple[ScopedFinding, ...]:
     """Judge how far tonight's target hangs on one provider, one bar or stale bars (roadmap 9.2).
 
     What fires speaks of the symbols it is about: those the last bar made larger, those of the
     provider, those on stale bars. What does not fire is said once, of every symbol.
+
+    Parameters
+    ----------
+    without_last_bar
+        The forecasts and their health formed without the last bar, where they are at hand.
     """
-    found = solve_without(tables, context)
+    found = solve_without(tables, context, without_last_bar=without_last_bar)
     findings = veto_data_dependency(
         found.weights, found.without, found.is_stale, context.policy.veto
     )
@@ -73,7 +80,9 @@ def _concerned(name: str, found: Dependency) -> tuple[str, ...]:
     return tuple(s for s, is_one in zip(found.symbols, is_wanted, strict=True) if is_one)
 
 
-def solve_without(tables: Tables, context: NightContext) -> Dependency:
+def solve_without(
+    tables: Tables, context: NightContext, *, without_last_bar: Tables | None = None
+) -> Dependency:
     """Solve tonight's auction, and again without each provider that has a stand-in, and a bar.
 
     No veto takes part: the question is what the auction would do by itself. Without the last bar
@@ -84,7 +93,8 @@ def solve_without(tables: Tables, context: NightContext) -> Dependency:
     governed = tables["data_governance"].filter(~pl.col("is_reference")).sort("symbol")
     symbols = tuple(governed["symbol"].to_list())
     routed = replaceable_routes(governed, context)
-    without = {LAST_BAR: _target({**free, **_without_last_bar(tables, context)}, symbols, context)}
+    earlier = without_last_bar or _without_last_bar(tables, context)
+    without = {LAST_BAR: _target({**free, **earlier}, symbols, context)}
     for provider, names in routed.items():
         is_gone = pl.col("symbol").is_in(sorted(names))
         lost = tables["data_governance"].with_columns(is_eligible=pl.col("is_eligible") & ~is_gone)
@@ -105,15 +115,19 @@ def _target(tables: Tables, symbols: tuple[str, ...], context: NightContext) -> 
 
 
 def _without_last_bar(tables: Tables, context: NightContext) -> dict[str, pl.DataFrame]:
-    stocks = tables["price_history"].filter(pl.col("asset_class") == AssetClass.STOCKS.value)
-    last = (stocks if stocks.height else tables["price_history"])["date"].max()
-    kept = tables["price_history"].filter(pl.col("date") < last)
-    shown = {**tables, "price_history": kept}
+    shown = {**tables, "price_history": history_without_last_bar(tables["price_history"])}
     forecasts = beliefs.forecast(shown, context)
     return {
         "model_forecasts": forecasts,
         "model_decay_metrics": beliefs.assess({**shown, "model_forecasts": forecasts}, context),
     }
+
+
+def history_without_last_bar(price_history: pl.DataFrame) -> pl.DataFrame:
+    """Leave out the last day on which a stock has a bar, and all that came after it."""
+    stocks = price_history.filter(pl.col("asset_class") == AssetClass.STOCKS.value)
+    last = (stocks if stocks.height else price_history)["date"].max()
+    return price_history.filter(pl.col("date") < last)
 
 
 def replaceable_routes(governed: pl.DataFrame, context: NightContext) -> dict[str, frozenset[str]]:

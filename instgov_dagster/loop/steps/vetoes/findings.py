@@ -37,16 +37,23 @@ _EXECUTION = ReasonCode.VETO_TOO_PERFECT_EXECUTION
 _WINS = ReasonCode.VETO_CORRELATED_WINS
 
 
-def find_vetoes(tables: Tables, context: NightContext) -> pl.DataFrame:
+def find_vetoes(
+    tables: Tables, context: NightContext, *, without_last_bar: Tables | None = None
+) -> pl.DataFrame:
     """Judge every veto rule (roadmap 9.2), each with its statistic, threshold and n.
 
     What an operator cleared is judged again on what came after the clearing only.
+
+    Parameters
+    ----------
+    without_last_bar
+        The forecasts and their health formed without the last bar, where they are at hand.
     """
     past = vetoes_from_frame(tables["previous_vetoes"])
     found = [
         *_profits(tables, context, past),
         *_execution(tables, context, past),
-        *judge_dependency(tables, context),
+        *judge_dependency(tables, context, without_last_bar=without_last_bar),
         *_wins(tables, context, past),
         *_conditions(tables, context),
     ]

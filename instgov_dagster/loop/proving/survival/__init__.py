@@ -1,0 +1,1 @@
+"""Survival: the same nights and decisions walked through history, day by day."""

@@ -1,0 +1,1 @@
+"""What a walk shows: measures, benchmarks, the answer, pictures and the report."""

@@ -1,0 +1,186 @@
+"""The pictures of a walk as SVG: value, drawdown, tail, regime, cash, lives, gates."""
+
+from datetime import date
+from html import escape
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.beliefs.evaluation.charts import area_chart, line_chart
+from instgov_dagster.loop.proving.survival.telling.answer import Answer
+from instgov_dagster.loop.proving.survival.variants import GOVERNED
+from instgov_dagster.vocabulary.governance import StrategyLifecycle, SystemStateName
+
+Floats = NDArray[np.float64]
+_LEFT, _RIGHT, _WIDTH = 46, 150, 640
+_ROW, _TOP = 22, 34
+_STAGE_COLOURS: Final = {
+    StrategyLifecycle.INCUBATING.value: "#9fb7d6",
+    StrategyLifecycle.SCALING.value: "#4f86c0",
+    StrategyLifecycle.HARVESTING.value: "#2b7a4b",
+    StrategyLifecycle.DECOMMISSIONED.value: "#c7cbd1",
+}
+_STATE_COLOURS: Final = {
+    SystemStateName.REDUCE_ONLY.value: "#f2d16b",
+    SystemStateName.HALT_SYSTEM.value: "#e08a5b",
+    SystemStateName.STOP_SYSTEM.value: "#b3261e",
+}
+_LEDGER_ROWS: Final = 16
+
+
+def draw(answer: Answer) -> dict[str, str]:
+    """Draw every picture of a walk, by its caption."""
+    out = {
+        "Net asset value beside the benchmarks, from 1; states shaded": _shaded(
+            answer, _values(answer)
+        ),
+        "Fall from the highest value": _falls(answer),
+        "Five-session CVaR forecast against the loss that came": _tail(answer),
+        "What was believed of the market": _regime(answer),
+        "Gross and cash": _gross(answer),
+        "Stages of the strategies": _lives(answer),
+        "Who was refused and why: decisions by first cause": _ledger(answer),
+    }
+    return {caption: svg for caption, svg in out.items() if svg}
+
+
+def _ticks(answer: Answer) -> tuple[str, ...]:
+    days = answer.days
+    return tuple(day.isoformat() for day in (days[0], days[len(days) // 2], days[-1]))
+
+
+def _values(answer: Answer) -> str:
+    series = {name: path[1:] / path[0] for name, path in answer.paths.items()}
+    x = np.arange(len(answer.days), dtype=np.float64)
+    return line_chart("Net asset value", x, series, ticks=_ticks(answer))
+
+
+def _shaded(answer: Answer, svg: str) -> str:
+    # Bands of every state but RUNNING, behind the lines.
+    states = answer.governed["state"].to_list()
+    span = _WIDTH - _LEFT - _RIGHT
+    n = max(len(states) - 1, 1)
+    bands = []
+    for k, state in enumerate(states):
+        if state in _STATE_COLOURS:
+            bands.append(
+                f'<rect x="{_LEFT + k / n * span:.1f}" y="30" width="{max(span / n, 1):.1f}"'
+                f' height="202" fill="{_STATE_COLOURS[state]}" fill-opacity="0.5"/>'
+            )
+    place = svg.index("<title>")
+    return svg[:place] + "".join(bands) + svg[place:]
+
+
+def _falls(answer: Answer) -> str:
+    series = {}
+    for name, path in answer.paths.items():
+        series[name] = path[1:] / np.maximum.accumulate(path)[1:] - 1.0
+    x = np.arange(len(answer.days), dtype=np.float64)
+    return line_chart("Drawdown", x, series, ticks=_ticks(answer))
+
+
+def _tail(answer: Answer) -> str:
+    found = answer.coverage.outcomes
+    if found.losses.size < 2:
+        return ""
+    x = found.ends.astype("datetime64[D]").astype(np.float64)
+    series = {
+        "loss": found.losses,
+        "CVaR forecast": found.cvar,
+        "value at risk": found.value_at_risk,
+    }
+    ticks = [
+        str(found.ends[0].astype("datetime64[D]")),
+        str(found.ends[-1].astype("datetime64[D]")),
+    ]
+    return line_chart("Five-session loss, fraction of NAV", x, series, ticks=ticks)
+
+
+def _column(frame: pl.DataFrame, name: str) -> Floats:
+    return frame[name].fill_null(np.nan).to_numpy().astype(np.float64)
+
+
+def _regime(answer: Answer) -> str:
+    mine = answer.governed.filter(pl.col("current_belief_normal").is_not_null())
+    if mine.height < 2:
+        return ""
+    shares = {
+        name: _column(mine, f"current_belief_{name}") for name in ("normal", "volatile", "crisis")
+    }
+    x = np.arange(mine.height, dtype=np.float64)
+    return area_chart("Regime probabilities", x, shares, ticks=_ticks(answer))
+
+
+def _gross(answer: Answer) -> str:
+    mine = answer.governed
+    x = np.arange(mine.height, dtype=np.float64)
+    series = {"gross": _column(mine, "gross"), "cash": _column(mine, "cash")}
+    return line_chart("Gross and cash, fraction of NAV", x, series, ticks=_ticks(answer))
+
+
+def _lives(answer: Answer) -> str:
+    rows = answer.records.tables["strategies"]
+    if rows.is_empty():
+        return ""
+    place = {day: k for k, day in enumerate(answer.days)}
+    names = rows["strategy_id"].unique().sort().to_list()
+    height = _TOP + _ROW * (len(names) + 2)
+    step = (_WIDTH - _LEFT - _RIGHT) / max(len(answer.days), 1)
+    parts = [f'<text x="{_LEFT}" y="18" font-size="13">Stages</text>']
+    for k, name in enumerate(names):
+        y = _TOP + _ROW * k
+        parts.append(f'<text x="{_WIDTH - _RIGHT + 8}" y="{y + 14}">{escape(name)}</text>')
+        for first, last, stage in _runs(rows.filter(pl.col("strategy_id") == name), place):
+            width = (last - first + 1) * step
+            parts.append(
+                f'<rect x="{_LEFT + first * step:.1f}" y="{y}" width="{width:.1f}"'
+                f' height="{_ROW - 5}" fill="{_STAGE_COLOURS[stage]}"/>'
+            )
+    for k, (stage, colour) in enumerate(_STAGE_COLOURS.items()):
+        x, y = _LEFT + 130 * k, height - 20
+        parts.append(f'<rect x="{x}" y="{y}" width="10" height="10" fill="{colour}"/>')
+        parts.append(f'<text x="{x + 15}" y="{y + 9}">{stage.lower()}</text>')
+    return _svg(parts, height)
+
+
+def _runs(rows: pl.DataFrame, place: dict[date, int]) -> list[tuple[int, int, str]]:
+    out: list[tuple[int, int, str]] = []
+    for day, stage in rows.sort("date").select("date", "stage").iter_rows():
+        at = place[day]
+        if out and out[-1][2] == stage:
+            out[-1] = (out[-1][0], at, stage)
+        else:
+            out.append((at, at, stage))
+    return out
+
+
+def _ledger(answer: Answer) -> str:
+    told = answer.records.tables["reasons"].filter(pl.col("decision") != "EXECUTE")
+    if told.is_empty():
+        return ""
+    counts = (
+        told.group_by("decision", "reason_code")
+        .agg(pl.col("symbols").sum())
+        .sort("symbols", "decision", "reason_code", descending=[True, False, False])
+        .head(_LEDGER_ROWS)
+    )
+    most = float(counts["symbols"].max())  # type: ignore[arg-type]
+    parts = [f'<text x="10" y="18" font-size="13">Gate ledger, {GOVERNED}</text>']
+    for k, (decision, code, n) in enumerate(counts.iter_rows()):
+        y = _TOP + _ROW * k
+        parts.append(f'<text x="10" y="{y + 13}">{escape(decision)} {escape(code)}</text>')
+        parts.append(
+            f'<rect x="330" y="{y}" width="{230.0 * n / most:.1f}" height="{_ROW - 6}"'
+            f' fill="#1f5fa8"/><text x="{335 + 230.0 * n / most:.1f}" y="{y + 13}">{n}</text>'
+        )
+    return _svg(parts, _TOP + _ROW * counts.height + 10)
+
+
+def _svg(parts: list[str], height: int) -> str:
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
+        f' width="{_WIDTH}" height="{height}" font-family="sans-serif" font-size="11" role="img">'
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>{"".join(parts)}</svg>'
+    )

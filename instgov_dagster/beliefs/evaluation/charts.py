@@ -15,6 +15,8 @@ Ticks: TypeAlias = Sequence[tuple[float, str]]
 
 WIDTH, HEIGHT = 640, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 126, 48, 26
+#: Left, top, width and height of what a line or area chart plots in.
+PLOT = (_LEFT, _TOP, WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM)
 _COLUMNS, _PANEL_HEIGHT, _PANEL_GAP = 2, 84, 26
 _COLOURS = ("#1f5fa8", "#c2571a", "#2b7a4b", "#8a3b8f", "#8a6d1f", "#5b6470", "#b3261e")
 _GRID, _ZERO, _WORDS, _BAND = "#d6dae0", "#5b6470", "#5b6470", "#e6e9ee"

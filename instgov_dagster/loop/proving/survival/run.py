@@ -15,7 +15,7 @@ from instgov_dagster.adapters.markets.simulated import SimulatedMarket
 from instgov_dagster.adapters.markets.simulation.parameters import WorldParameters
 from instgov_dagster.adapters.markets.simulation.quote_defects import NO_DEFECTS, QuoteDefects
 from instgov_dagster.adapters.runtime import RealClock
-from instgov_dagster.adapters.workers import ProcessSpread
+from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.bars.calendars import CALENDAR_START
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
 from instgov_dagster.loop.platform import latest_session

@@ -8,13 +8,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.evaluation.charts import area_chart, line_chart
+from instgov_dagster.beliefs.evaluation.charts import PLOT, Ticks, area_chart, line_chart
 from instgov_dagster.loop.proving.survival.telling.answer import Answer
 from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.vocabulary.governance import StrategyLifecycle, SystemStateName
 
 Floats = NDArray[np.float64]
 _LEFT, _RIGHT, _WIDTH = 46, 150, 640
+_REGIME_COLOURS: Final = {"normal": "#9fbfdf", "volatile": "#e5b04a", "crisis": "#b3261e"}
 _ROW, _TOP = 22, 34
 _STAGE_COLOURS: Final = {
     StrategyLifecycle.INCUBATING.value: "#9fb7d6",
@@ -33,7 +34,7 @@ _LEDGER_ROWS: Final = 16
 def draw(answer: Answer) -> dict[str, str]:
     """Draw every picture of a walk, by its caption."""
     out = {
-        "Net asset value beside the benchmarks, from 1; states shaded": _shaded(
+        "Net asset value beside the benchmarks, less 1; states shaded": _shaded(
             answer, _values(answer)
         ),
         "Fall from the highest value": _falls(answer),
@@ -46,28 +47,30 @@ def draw(answer: Answer) -> dict[str, str]:
     return {caption: svg for caption, svg in out.items() if svg}
 
 
-def _ticks(answer: Answer) -> tuple[str, ...]:
-    days = answer.days
-    return tuple(day.isoformat() for day in (days[0], days[len(days) // 2], days[-1]))
+def _ticks(answer: Answer) -> Ticks:
+    # First, middle and last session, by their place in the walk.
+    places = sorted({0, len(answer.days) // 2, len(answer.days) - 1})
+    return [(float(k), answer.days[k].isoformat()) for k in places]
 
 
 def _values(answer: Answer) -> str:
-    series = {name: path[1:] / path[0] for name, path in answer.paths.items()}
+    series = {name: path[1:] / path[0] - 1.0 for name, path in answer.paths.items()}
     x = np.arange(len(answer.days), dtype=np.float64)
-    return line_chart("Net asset value", x, series, ticks=_ticks(answer))
+    note = "net asset value over its start, less one; after costs"
+    return line_chart("Net asset value", x, series, note=note, ticks=_ticks(answer))
 
 
 def _shaded(answer: Answer, svg: str) -> str:
     # Bands of every state but RUNNING, behind the lines.
     states = answer.governed["state"].to_list()
-    span = _WIDTH - _LEFT - _RIGHT
+    left, top, span, height = PLOT
     n = max(len(states) - 1, 1)
     bands = []
     for k, state in enumerate(states):
         if state in _STATE_COLOURS:
             bands.append(
-                f'<rect x="{_LEFT + k / n * span:.1f}" y="30" width="{max(span / n, 1):.1f}"'
-                f' height="202" fill="{_STATE_COLOURS[state]}" fill-opacity="0.5"/>'
+                f'<rect x="{left + k / n * span:.1f}" y="{top}" width="{max(span / n, 1):.1f}"'
+                f' height="{height}" fill="{_STATE_COLOURS[state]}" fill-opacity="0.5"/>'
             )
     place = svg.index("<title>")
     return svg[:place] + "".join(bands) + svg[place:]
@@ -78,7 +81,8 @@ def _falls(answer: Answer) -> str:
     for name, path in answer.paths.items():
         series[name] = path[1:] / np.maximum.accumulate(path)[1:] - 1.0
     x = np.arange(len(answer.days), dtype=np.float64)
-    return line_chart("Drawdown", x, series, ticks=_ticks(answer))
+    note = "value over the highest before it, less one"
+    return line_chart("Drawdown", x, series, note=note, ticks=_ticks(answer))
 
 
 def _tail(answer: Answer) -> str:
@@ -91,11 +95,9 @@ def _tail(answer: Answer) -> str:
         "CVaR forecast": found.cvar,
         "value at risk": found.value_at_risk,
     }
-    ticks = [
-        str(found.ends[0].astype("datetime64[D]")),
-        str(found.ends[-1].astype("datetime64[D]")),
-    ]
-    return line_chart("Five-session loss, fraction of NAV", x, series, ticks=ticks)
+    ticks = [(float(x[k]), str(found.ends[k].astype("datetime64[D]"))) for k in (0, -1)]
+    note = "at each night: what was forecast for five sessions, and what they brought"
+    return line_chart("Five-session loss, fraction of NAV", x, series, note=note, ticks=ticks)
 
 
 def _column(frame: pl.DataFrame, name: str) -> Floats:
@@ -103,21 +105,27 @@ def _column(frame: pl.DataFrame, name: str) -> Floats:
 
 
 def _regime(answer: Answer) -> str:
-    mine = answer.governed.filter(pl.col("current_belief_normal").is_not_null())
+    mine = answer.governed.with_row_index("place").filter(
+        pl.col("current_belief_normal").is_not_null()
+    )
     if mine.height < 2:
         return ""
     shares = {
         name: _column(mine, f"current_belief_{name}") for name in ("normal", "volatile", "crisis")
     }
-    x = np.arange(mine.height, dtype=np.float64)
-    return area_chart("Regime probabilities", x, shares, ticks=_ticks(answer))
+    x = mine["place"].to_numpy().astype(np.float64)
+    return area_chart(
+        "Regime probabilities", x, shares, note="probability of each regime after each session",
+        ticks=_ticks(answer), colours=_REGIME_COLOURS,
+    )  # fmt: skip
 
 
 def _gross(answer: Answer) -> str:
     mine = answer.governed
     x = np.arange(mine.height, dtype=np.float64)
     series = {"gross": _column(mine, "gross"), "cash": _column(mine, "cash")}
-    return line_chart("Gross and cash, fraction of NAV", x, series, ticks=_ticks(answer))
+    note = "after each day's orders"
+    return line_chart("Gross and cash, fraction of NAV", x, series, note=note, ticks=_ticks(answer))
 
 
 def _lives(answer: Answer) -> str:

@@ -21,6 +21,7 @@ MAX_CHILDREN = defaultdict(
         ".": 20,
         "docs": 32,
         "instgov_dagster": 15,
+        "instgov_dagster/cli/commands": 16,  # a file a command
         "instgov_dagster_tests": 15,  # its mirror
         "instgov_dagster/adapters/store/migrations": 99,
     },

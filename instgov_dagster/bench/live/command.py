@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from instgov_dagster.adapters.journal import read_frames, unbundle
+from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.bench.ingest import BenchFailed
 from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.vocabulary.errors import InputError
@@ -101,7 +102,7 @@ def _size(
     _finished(_start("prepare", root, symbols), f"the night of {symbols} symbols")
     cycles = max(int(seconds / (period or 1.0)), 4)
     worker = _start("lead", root, symbols, cycles, period)
-    watched = _watch(worker.pid, worker)
+    watched = _watch(worker, Home(root / "home").heartbeat)
     told = _finished(worker, f"the session of {symbols} symbols")
     head = {"n": n, "symbols": symbols, **dict.fromkeys(MEASURES), "timed_out": False}
     note = f"{period:g} s between cycles" if period else "back to back"
@@ -130,21 +131,24 @@ def _finished(worker: subprocess.Popen[bytes], what: str) -> dict[str, Any]:
     return told
 
 
-def _watch(pid: int, worker: subprocess.Popen[bytes]) -> dict[str, Any]:
-    # From outside, so that watching costs the session nothing; once a second until it ends.
+def _watch(worker: subprocess.Popen[bytes], heartbeat: Path) -> dict[str, Any]:
+    # From outside, so that watching costs the session nothing; once a second while it beats. What
+    # follows its last cycle reads the whole chain back, once, and is no part of the loop.
     held: list[tuple[float, float]] = []
     while True:
-        resident = _resident_mb(pid)
-        if resident is not None:
-            held.append((time.monotonic(), resident))
+        resident = _resident_mb(worker.pid)
+        if resident is not None and heartbeat.exists():
+            held.append((time.time(), resident))
         try:
             worker.wait(timeout=1.0)
         except subprocess.TimeoutExpired:
             continue
         break
-    if len(held) < 4:  # a system without /proc, or a session of seconds
+    last = heartbeat.stat().st_mtime if heartbeat.exists() else 0.0
+    beating = [(at, resident) for at, resident in held if at <= last]
+    if len(beating) < 4:  # a system without /proc, or a session of seconds
         return {}
-    return memory_of(np.array(held))
+    return memory_of(np.array(beating))
 
 
 def memory_of(held: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from instgov_dagster.adapters.journal import read_frames, unbundle
-from instgov_dagster.adapters.runtime import Home
+from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.bench.ingest import BenchFailed
 from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.vocabulary.errors import InputError
@@ -135,10 +135,11 @@ def _watch(worker: subprocess.Popen[bytes], heartbeat: Path) -> dict[str, Any]:
     # From outside, so that watching costs the session nothing; once a second while it beats. What
     # follows its last cycle reads the whole chain back, once, and is no part of the loop.
     held: list[tuple[float, float]] = []
+    clock = RealClock()
     while True:
         resident = _resident_mb(worker.pid)
         if resident is not None and heartbeat.exists():
-            held.append((time.time(), resident))
+            held.append((clock.now().timestamp(), resident))
         try:
             worker.wait(timeout=1.0)
         except subprocess.TimeoutExpired:

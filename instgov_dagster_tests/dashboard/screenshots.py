@@ -28,7 +28,6 @@ WIDTH = 1180
 #: File, page, height of the part that is shown, colour scheme.
 PAGES = (
     ("overview", "overview", 1150, "light"),
-    ("overview-dark", "overview", 700, "dark"),
     ("risk", "risk", 1500, "light"),
     ("decisions", "decisions?symbol=AAPL", 1900, "light"),
     ("data-quality", "data-quality", 1400, "light"),

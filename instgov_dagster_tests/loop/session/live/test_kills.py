@@ -34,7 +34,11 @@ def told(home: Path) -> tuple[set[str], Counter[tuple[str, str]]]:
 @pytest.mark.roadmap("0.6", "9.4")
 @pytest.mark.parametrize(
     ("point", "was_sent"),
-    [("frame_before_order", 0), ("record_before_wire", 0), ("wire_before_answer", 1)],
+    [
+        pytest.param("frame_before_order", 0, marks=pytest.mark.nightly),
+        ("record_before_wire", 0),
+        pytest.param("wire_before_answer", 1, marks=pytest.mark.nightly),
+    ],
 )
 def test_an_order_of_a_leader_killed_before_the_answer_is_once_everywhere_or_nowhere(
     block: Executioner, live_night: Path, tmp_path: Path, point: str, was_sent: int

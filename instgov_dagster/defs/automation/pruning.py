@@ -43,10 +43,13 @@ def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -
     payloads = prune_archive(
         platform.layout().raw, before=now - timedelta(days=policy.raw_keep_days)
     )
-    facts = {"before_mib": pruned.before_mib, "after_mib": pruned.after_mib}
-    seen = {name: value for name, value in facts.items() if value is not None}
-    counts = {"runs": len(pruned.runs), "check_rows": pruned.check_rows, "payloads": len(payloads)}
-    context.add_output_metadata({**counts, **seen})
+    context.add_output_metadata({**_facts(pruned), "payloads": len(payloads)})
+
+
+def _facts(pruned: "Pruned") -> dict[str, int | float]:
+    sizes = {"before_mib": pruned.before_mib, "after_mib": pruned.after_mib}
+    seen = {name: value for name, value in sizes.items() if value is not None}
+    return {"runs": len(pruned.runs), "check_rows": pruned.check_rows, **seen}
 
 
 def prune(instance: dg.DagsterInstance, folder: Path, *, before: datetime, keep: int) -> Pruned:

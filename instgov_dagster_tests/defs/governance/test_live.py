@@ -119,6 +119,7 @@ def test_the_chains_of_a_sound_home_verify_to_their_anchors(led: Led) -> None:
         ("audit_chain", "chain_verifies"): True,
         **{("reconciliation", f"{name}_agree"): True for name in INVARIANTS},
         ("reconciliation", "parity"): True,
+        ("governance_report", "report_is_whole"): True,
     }
     facts = metadata_of(result, "audit_chain")
     told = metadata_of(session, "decision_journal")

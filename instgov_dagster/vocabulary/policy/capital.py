@@ -119,7 +119,7 @@ class AuctionPolicy:
     holding_tolerance: float = number(1e-9, ge=0.0, le=1e-6)
     solver_tolerance: float = number(1e-9, ge=1e-10, le=1e-6)
     solver_iterations: int = number(200_000, ge=1000)
-    engine_first_symbols: int = number(40, ge=1)
+    engine_first_symbols: int = number(60, ge=1)
     engine_band: int = number(10, ge=2)
     engine_batch: int = number(120, ge=1)
     engine_growth: float = number(2.5, gt=1.0, le=100.0)

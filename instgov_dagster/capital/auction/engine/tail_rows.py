@@ -7,7 +7,7 @@ import numpy as np
 from instgov_dagster.capital.auction.engine.lp import UNBOUNDED, Entries, Floats, HotLp, Places
 
 # Scenarios next to the edge that get a row with those found on its wrong side.
-_NEIGHBOURS: Final = 8
+_NEIGHBOURS: Final = 24
 
 
 class TailRows:

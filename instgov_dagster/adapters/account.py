@@ -1,6 +1,7 @@
 """What a broker sees, remembers and answers; the broker that acts on it is in broker."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -153,6 +154,10 @@ class Broker(Protocol):
 
     def submit(self, order: ApprovedOrder, view: MarketView) -> OrderOutcome:
         """Take an order; a second submission of the same order changes nothing."""
+        ...
+
+    def one_act(self) -> AbstractContextManager[None]:
+        """Keep what is submitted within as one act on disk, where no order leaves this process."""
         ...
 
     def match(self, views: Mapping[str, MarketView]) -> tuple[OrderOutcome, ...]:

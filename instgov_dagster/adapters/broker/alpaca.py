@@ -1,6 +1,7 @@
 """The Alpaca broker: each order at most once, its outcome known or everything stops."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -150,6 +151,10 @@ class AlpacaBroker(BookedAccount):
         different.extend(f"order {name}: none of ours" for name in foreign)
         if different:
             raise SystemHalt(ReasonCode.RECONCILIATION_UNRESOLVED, "; ".join(different[:10]))
+
+    def one_act(self) -> AbstractContextManager[None]:
+        """Keep nothing back: an order on the wire is on record before it leaves."""
+        return nullcontext()
 
     def submit(self, order: ApprovedOrder, view: MarketView) -> OrderOutcome:
         """Send an order once and tell how it stands.

@@ -6,6 +6,7 @@ before it gets here.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
@@ -55,6 +56,16 @@ class PaperBroker(BookedAccount):
         """
         return cls(AccountStore.open(path, opening_cash_usd=to_money(opening_cash_usd)))
 
+    def one_act(self) -> AbstractContextManager[None]:
+        """Keep every order submitted within on disk at one go, all of them or none.
+
+        Raises
+        ------
+        SystemHalt
+            ``ORDER_UNKNOWN_OUTCOME`` on leaving, if they are not on disk.
+        """
+        return self._store.act()
+
     def submit(self, order: ApprovedOrder, view: MarketView) -> OrderOutcome:
         """Fill an order at once, let it rest at its limit, or reject it.
 
@@ -87,14 +98,17 @@ class PaperBroker(BookedAccount):
         A symbol without a usable view is left standing. Gives the outcomes that changed, in the
         order in which the orders came.
         """
-        changed = []
-        for order in self.open_orders():
-            view = views.get(order.symbol)
-            if view is None or judge_view(view):
-                continue
-            terms = self._terms_now(order, view, is_resting=True)
-            if terms is not None:
-                changed.append(self._execute(order, view, terms))
+        standing, changed = self.open_orders(), []
+        if not standing:
+            return ()
+        with self._store.act():
+            for order in standing:
+                view = views.get(order.symbol)
+                if view is None or judge_view(view):
+                    continue
+                terms = self._terms_now(order, view, is_resting=True)
+                if terms is not None:
+                    changed.append(self._execute(order, view, terms))
         return tuple(changed)
 
     def cancel(self, client_order_id: str) -> OrderOutcome:

@@ -45,6 +45,7 @@ class AccountStore:
         self._connection = connection
         self._path = path
         self._is_broken = False
+        self._is_in_act = False
 
     @classmethod
     def open(cls, path: Path, *, opening_cash_usd: Decimal) -> "AccountStore":
@@ -83,23 +84,52 @@ class AccountStore:
         self._is_broken = True
         self._connection.close()
 
+    @contextlib.contextmanager
+    def act(self) -> Iterator[None]:
+        """Make all that is recorded within durable at one go: on disk when the block is left.
+
+        Raises
+        ------
+        SystemHalt
+            ``ORDER_UNKNOWN_OUTCOME`` if it is not on disk then; nothing recorded within is kept.
+        """
+        with self._writing("one act"):
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._is_in_act = True
+        try:
+            yield
+        finally:
+            self._is_in_act = False
+            with self._writing("one act"):  # of one whose record failed nothing is left
+                self._connection.execute("COMMIT")
+
     def record(self, *changes: AccountChange) -> None:
-        """Make one act durable, all its changes or none: they are on disk when this returns."""
+        """Make one act durable, all its changes or none: they are on disk when this returns.
+
+        Within `act` they are on disk with the rest of it.
+        """
+        named = [change.outcome.order.client_order_id for change in changes if change.outcome]
+        with self._writing(", ".join(named) or "no order"):
+            if not self._is_in_act:
+                self._connection.execute("BEGIN IMMEDIATE")
+            for change in changes:
+                write_change(self._connection, change)
+            if not self._is_in_act:
+                self._connection.execute("COMMIT")
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        # What a failed write leaves behind is not known: it takes the whole act back, and closes.
         if self._is_broken:
             raise SystemHalt(ReasonCode.ORDER_UNKNOWN_OUTCOME, f"{self._path} is closed")
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            for change in changes:
-                write_change(self._connection, change)
-            self._connection.execute("COMMIT")
+            yield
         except BaseException as error:
             self._is_broken = True
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             if not isinstance(error, sqlite3.Error):
                 raise
-            named = [c.outcome.order.client_order_id for c in changes if c.outcome]
-            name = ", ".join(named) or "no order"
             detail = f"{name}: the account could not be written: {error}"
             raise SystemHalt(ReasonCode.ORDER_UNKNOWN_OUTCOME, detail) from error
 

@@ -130,9 +130,27 @@ class Router:
         """
         # Every approval is looked at before the first order leaves.
         approved = [require_approved(order, self._key) for order in orders]
-        outcomes, halt, is_free = [], None, True
         for order in approved:
             self._shares[order.client_order_id] = shares[order.client_order_id]
+        outcomes: list[OrderOutcome] = []
+        halt = None
+        try:
+            with self._broker.one_act():
+                halt = self._submit(approved, views, may_send, outcomes)
+        except SystemHalt as error:  # the act is not on disk, so nothing in it is known
+            outcomes, halt = [], halt or error
+        return replace(self._collect(outcomes), halt=halt)
+
+    def _submit(
+        self,
+        orders: Sequence[ApprovedOrder],
+        views: Mapping[str, MarketView],
+        may_send: Callable[[], bool],
+        outcomes: list[OrderOutcome],
+    ) -> SystemHalt | None:
+        # Adds the outcomes one by one; gives what broke it off, after which nothing is sent.
+        is_free = True
+        for order in orders:
             is_free = is_free and may_send()
             if not is_free:
                 outcomes.append(never_sent(order))
@@ -140,9 +158,8 @@ class Router:
             try:
                 outcomes.append(self._broker.submit(order, views[order.symbol]))
             except SystemHalt as error:
-                halt = error
-                break
-        return replace(self._collect(outcomes), halt=halt)
+                return error
+        return None
 
     def account(self) -> Account:
         """Give the broker's own word on cash and units held."""

@@ -1,6 +1,7 @@
 """The router with a broker at its port that only writes down what reaches it; none is real."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,6 +35,10 @@ class RecordingBroker:
         del view
         self.submitted.append(order)
         return _outcome(order, OrderStatus.RESTING)
+
+    def one_act(self) -> AbstractContextManager[None]:
+        """Keep nothing back."""
+        return nullcontext()
 
     def match(self, views: Mapping[str, MarketView]) -> tuple[OrderOutcome, ...]:
         """Fill nothing."""

@@ -155,6 +155,35 @@ def test_an_act_that_fails_half_way_leaves_nothing_of_itself(
     assert (state.outcomes, state.cash_usd) == ((RESTING,), Decimal(1000))
 
 
+def test_what_is_recorded_within_one_act_is_seen_by_others_when_it_is_left(
+    account: AccountStore, path: Path
+) -> None:
+    with account.act():
+        account.record(AccountChange(outcome=RESTING, accepts=True))
+        account.record(BOUGHT)
+        assert account.outcome(ORDER.client_order_id) == FILLED
+        before = read_account(path)
+    after = read_account(path)
+    assert before is not None
+    assert after is not None
+    assert (before.outcomes, before.cash_usd) == ((), Decimal(1000))
+    assert (after.outcomes, after.cash_usd) == ((FILLED,), Decimal("799.99999900"))
+
+
+def test_a_record_that_fails_takes_the_whole_act_back(account: AccountStore, path: Path) -> None:
+    refused = []
+    with pytest.raises(SystemHalt, match="is closed"), account.act():  # noqa: PT012  # the leaving
+        account.record(AccountChange(outcome=RESTING, accepts=True))
+        try:
+            account.record(AccountChange(outcome=RESTING, accepts=True))
+        except SystemHalt as halt:
+            refused.append(halt.reason_code)
+    assert refused == [ReasonCode.ORDER_UNKNOWN_OUTCOME]
+    state = read_account(path)
+    assert state is not None
+    assert (state.outcomes, state.cash_usd) == ((), Decimal(1000))
+
+
 @pytest.mark.parametrize(("instant", "kept"), [("inside", ()), ("after", (RESTING,))])
 def test_a_killed_act_is_there_as_a_whole_or_not_at_all(
     path: Path, instant: str, kept: tuple[OrderOutcome, ...]

@@ -47,11 +47,8 @@ def recovered_rows(home: Path) -> list[tuple[str, str]]:
     ("point", "times", "expected"),
     [
         ("frame_before_order", 2, {("NEVER_SENT", "ORDER_NEVER_SENT")}),
-        (
-            "commit_before_answer",
-            2,
-            {("FILLED", "ORDER_RECOVERED"), ("NEVER_SENT", "ORDER_NEVER_SENT")},
-        ),
+        ("order_before_commit", 2, {("NEVER_SENT", "ORDER_NEVER_SENT")}),
+        ("commit_before_answer", 2, {("FILLED", "ORDER_RECOVERED")}),
         ("answer_before_outcome", 2, {("FILLED", "ORDER_RECOVERED")}),
     ],
 )

@@ -25,8 +25,8 @@ from instgov_dagster_tests.loop.live.witness import (
 )
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
-# Bytes the segment may still grow by: less than a cycle's frame, and less than ten orders take.
-LESS_THAN_A_FRAME, LESS_THAN_TEN_ORDERS = 12_000, 120_000
+# Bytes the segment may still grow by: less than a cycle's frame.
+LESS_THAN_A_FRAME = 12_000
 
 
 class Usage(NamedTuple):
@@ -124,7 +124,7 @@ def test_a_disk_that_fills_under_the_broker_leaves_an_answer_to_be_looked_up(
 ) -> None:
     ended = block.lead(home, cycles=2)
     assert ended.report is not None
-    ended = block.lead(home, cycles=50, room=LESS_THAN_TEN_ORDERS)
+    ended = block.lead(home, cycles=50, point="account_full", times=1)
     assert ended.refused == ["SystemHalt", "ORDER_UNKNOWN_OUTCOME"]
     require_nothing_lost(home, ended)
     stopped = block.lead(home, cycles=1)

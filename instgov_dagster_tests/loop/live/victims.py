@@ -4,12 +4,13 @@ Run as a program of its own: the fork needs a parent in which nothing but import
 takes one JSON object a line on stdin and says on stdout what its child did, as it is done.
 """
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -100,7 +101,34 @@ def _before_commit(count: Countdown) -> None:
 
 
 def _before_answer(count: Countdown) -> None:
-    _around(AccountStore, "record", before=None, after=count.reach)
+    original = AccountStore.act
+
+    @contextlib.contextmanager
+    def act(self: AccountStore) -> Iterator[None]:
+        with original(self):
+            yield
+        count.reach()
+
+    AccountStore.act = act  # type: ignore[method-assign]
+
+
+def _account_full(count: Countdown) -> None:
+    # The account's log may grow no further within one act: the disk is full as it is committed.
+    original = AccountStore.act
+
+    @contextlib.contextmanager
+    def act(self: AccountStore) -> Iterator[None]:
+        count.left -= 1
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        size = Path(f"{self._path}-wal").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size if count.left == 0 else soft, hard))
+        try:
+            with original(self):
+                yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    AccountStore.act = act  # type: ignore[method-assign]
 
 
 def _before_outcome(count: Countdown) -> None:
@@ -152,6 +180,7 @@ _OTHERS: dict[str, Callable[[Countdown], None]] = {
     "record_before_wire": _before_wire,
     "wire_before_answer": _after_wire,
     "disk_full": _disk_full,
+    "account_full": _account_full,
     "asked_twice": _asked_twice,
 }
 

@@ -16,6 +16,7 @@ from instgov_dagster.vocabulary.errors import InstgovError
 
 _MODULE: Final = "instgov_dagster.adapters.store.projector.follower"
 _NICENESS: Final = 10
+_LOWEST_PRIORITY: Final = 19
 _LAST_STEP_SECONDS: Final = 30.0
 
 
@@ -49,6 +50,9 @@ class Follower:
         self._process = subprocess.Popen(  # noqa: S603  # this program's own module
             self._command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
+        # From its first instruction on: loading a program would take the leader's first cycles.
+        below = min(os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS, _LOWEST_PRIORITY)
+        os.setpriority(os.PRIO_PROCESS, self._process.pid, below)
         return self
 
     def __exit__(
@@ -92,5 +96,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.nice(_NICENESS)
     sys.exit(main(sys.argv[1:]))

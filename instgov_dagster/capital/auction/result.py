@@ -165,19 +165,19 @@ class AuctionResult:
 
     def net(self, symbols: Sequence[str]) -> NDArray[np.float64]:
         """Sum the weights by symbol, 0 for a symbol without a bid."""
-        return self._by_symbol(symbols, pl.col("weight"))
+        return self._by_symbol(symbols, self.weights)
 
     def net_held(self, symbols: Sequence[str]) -> NDArray[np.float64]:
         """Sum what was held by symbol, 0 for a symbol without a bid."""
-        return self._by_symbol(symbols, pl.col("held_weight"))
+        return self._by_symbol(symbols, self.held)
 
     def net_gain(self, symbols: Sequence[str]) -> NDArray[np.float64]:
         """Sum, by symbol, the value the change of weights adds less what the trade costs.
 
         Shape ``(n_symbols,)``, fractions of net asset value: the mu_net of the order gates.
         """
-        change = pl.col("weight") - pl.col("held_weight")
-        return self._by_symbol(symbols, pl.col("mu_hat") * change - pl.col("liquidity_cost"))
+        value, cost = self.bids["mu_hat"].to_numpy(), self.bids["liquidity_cost"].to_numpy()
+        return self._by_symbol(symbols, value * (self.weights - self.held) - cost)
 
     def shares(self, symbol: str) -> tuple[tuple[str, float], ...]:
         """Split the net trade of one symbol over the strategies on its side; the shares sum to one.
@@ -225,11 +225,15 @@ class AuctionResult:
         best = rows.sort(["weight", "rank"], descending=[True, False])
         return str(best["strategy_id"][0])
 
-    def _by_symbol(self, symbols: Sequence[str], value: pl.Expr) -> NDArray[np.float64]:
-        sums = self.bids.group_by("symbol").agg(value.sum().alias("sum"))
-        wanted = pl.DataFrame({"symbol": pl.Series(list(symbols), dtype=pl.String)})
-        joined = wanted.join(sums, on="symbol", how="left", maintain_order="left")
-        return joined["sum"].fill_null(0.0).to_numpy()
+    def _by_symbol(
+        self, symbols: Sequence[str], values: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        place = {symbol: i for i, symbol in enumerate(symbols)}
+        bids = self.bids["symbol"].to_list()
+        at = np.fromiter((place.get(symbol, -1) for symbol in bids), np.intp, len(bids))
+        wanted = at >= 0
+        sums = np.bincount(at[wanted], weights=values[wanted], minlength=len(place))
+        return sums.astype(np.float64)
 
     def row(self, j: int) -> CapitalAuctionOutput:
         """View one bid's outcome as the dataclass it is."""

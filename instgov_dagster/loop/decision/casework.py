@@ -63,10 +63,10 @@ class Findings:
 
 def forced_symbols(auction: AuctionResult) -> frozenset[str]:
     """Name the symbols a cap forces out of."""
-    is_forced = auction.bids["reason_codes"].list.contains(ReasonCode.FORCED_SELL.value)
-    if not is_forced.any():
+    codes, word = auction.bids["reason_codes"], ReasonCode.FORCED_SELL.value
+    if not (codes.explode(empty_as_null=True) == word).any():
         return frozenset()
-    return frozenset(auction.bids["symbol"].filter(is_forced).to_list())
+    return frozenset(auction.bids["symbol"].filter(codes.list.contains(word)).to_list())
 
 
 def _refusals(found: Findings) -> dict[str, GateResult]:

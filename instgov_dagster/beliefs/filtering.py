@@ -1,6 +1,7 @@
 """The forward filter over hidden regimes and its transition counts; no smoothing, no policy."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -161,15 +162,63 @@ def filter_forward(
     the row-wise Dirichlet posterior whose mean is the matrix used at ``t + 1``. The smoothed
     joint, which reads the future, never enters.
     """
-    n_sessions, n_states = log_emissions.shape
-    beliefs = np.empty((n_sessions, n_states))
-    transitions = np.empty((n_sessions, n_states, n_states))
-    state = start_filter(prior, pseudo_counts=pseudo_counts, initial=initial)
-    for t in range(n_sessions):
-        state = filter_session(state, log_emissions[t])
-        beliefs[t] = state.belief
-        transitions[t] = transition_of(state)
-    return FilteredPath(beliefs, transitions, float(state.log_likelihood[0]))
+    if not bool(np.isfinite(log_emissions).all()):
+        raise ValueError("log_emissions must be finite")
+    peaks = log_emissions.max(axis=1)
+    emissions = np.exp(log_emissions - peaks[:, None]).tolist()
+    belief, counts = initial.tolist(), (pseudo_counts * prior).tolist()
+    beliefs, learnt, likelihood = [], [], 0.0
+    for t, (emission, peak) in enumerate(zip(emissions, peaks.tolist(), strict=True)):
+        if t == 0:
+            weights = [b * e for b, e in zip(belief, emission, strict=True)]
+            total = _added(weights)
+        else:
+            joint = _joint(belief, counts, emission)
+            weights = [_added(into) for into in zip(*joint, strict=True)]
+            total = _added(weights)
+            counts = [
+                [n + p / total for n, p in zip(held, row, strict=True)]
+                for held, row in zip(counts, joint, strict=True)
+            ]
+        likelihood += math.log(total) + peak
+        belief = [weight / total for weight in weights]
+        beliefs.append(belief)
+        learnt.append(counts)
+    shape = log_emissions.shape
+    rows = np.array(learnt, dtype=np.float64).reshape(*shape, shape[1])
+    return FilteredPath(
+        np.array(beliefs, dtype=np.float64).reshape(shape),
+        np.asarray(rows / rows.sum(axis=2, keepdims=True)),
+        likelihood,
+    )
+
+
+def _joint(
+    belief: list[float], counts: list[list[float]], emission: list[float]
+) -> list[list[float]]:
+    # Of being there before and here now, times what was shown: `filter_session` in plain numbers,
+    # for a matrix of three states is too small for arrays to pay.
+    joint = []
+    for before, row in zip(belief, counts, strict=True):
+        total = _added(row)
+        joint.append([before * (n / total) * e for n, e in zip(row, emission, strict=True)])
+    return joint
+
+
+def _added(numbers: Sequence[float]) -> float:
+    # One after another, as numpy adds so few: `sum` compensates on newer Pythons.
+    total = 0.0
+    for number in numbers:
+        total += number
+    return total
+
+
+def hit_chances(beliefs: Floats, transitions: Floats, *, sessions: int) -> Floats:
+    """Find the chance of `look_ahead` after every session of a path, ``(T,)``."""
+    held = transitions[:, :-1, :-1]
+    safe = np.linalg.matrix_power(held, sessions).sum(axis=2)
+    met = [1.0 - float(belief @ row) for belief, row in zip(beliefs[:, :-1], safe, strict=True)]
+    return np.clip(np.array(met, dtype=np.float64), 0.0, 1.0)
 
 
 def look_ahead(belief: Floats, transition: Floats, *, sessions: int) -> HorizonChances:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.filtering import (
     filter_forward,
+    hit_chances,
     look_ahead,
     stationary_distribution,
     student_t_log_density,
@@ -116,7 +117,7 @@ def trigger_path(p_hit: Floats, policy: RegimePolicy) -> TriggerPath:
     reduce_only = np.zeros(p_hit.shape[0], dtype=np.bool_)
     is_derisked = is_reduce_only = False
     quiet = 0
-    for t, chance in enumerate(p_hit):
+    for t, chance in enumerate(p_hit.tolist()):
         quiet = quiet + 1 if chance < policy.release_threshold else 0
         if quiet >= policy.release_sessions:
             is_derisked = is_reduce_only = False
@@ -205,12 +206,7 @@ def _believed_path(signals: pl.DataFrame, policy: RegimePolicy) -> tuple[pl.Data
     ages = signals.select("vix_age_sessions", "spy_age_sessions").to_numpy()
     is_missing = np.asarray((ages > policy.input_carry_sessions).any(axis=1))
     beliefs = mix_toward_volatile(filtered.beliefs, is_missing, share=policy.missing_input_mix)
-    p_hit = np.array(
-        [
-            look_ahead(belief, matrix, sessions=policy.horizon_sessions).hit
-            for belief, matrix in zip(beliefs, filtered.transitions, strict=True)
-        ]
-    )
+    p_hit = hit_chances(beliefs, filtered.transitions, sessions=policy.horizon_sessions)
     triggers = trigger_path(p_hit, policy)
     path = pl.DataFrame(
         {

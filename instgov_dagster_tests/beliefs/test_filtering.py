@@ -16,6 +16,7 @@ from instgov_dagster.beliefs.filtering import (
     FilterState,
     filter_forward,
     filter_session,
+    hit_chances,
     look_ahead,
     start_filter,
     stationary_distribution,
@@ -163,6 +164,17 @@ def test_meeting_a_crisis_on_any_day_is_never_less_likely_than_standing_in_one_a
     assert ahead.hit >= ahead.state[2] - 1e-12
     assert longer.hit >= ahead.hit - 1e-12
     assert ahead.hit >= belief[2] - 1e-12
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 1000), st.integers(1, 20))
+def test_the_chances_along_a_path_are_those_of_each_session_to_the_last_bit(
+    seed: int, sessions: int
+) -> None:
+    path = filter_forward(emissions(seed, 40), PRIOR, pseudo_counts=10.0, initial=START)
+    told = hit_chances(path.beliefs, path.transitions, sessions=sessions)
+    pairs = zip(path.beliefs, path.transitions, strict=True)
+    assert told.tolist() == [look_ahead(b, a, sessions=sessions).hit for b, a in pairs]
 
 
 @given(chains)

@@ -227,3 +227,21 @@ class Tape:
             median = _median_known(self._recent(state, held, low))
             bases[low] = np.fmax(prices[low], policy.base_floor_share * median)
         return np.where(bases > 0, bases, np.nan)
+
+
+def daily_returns(close: Floats, policy: ForecastPolicy) -> Floats:
+    """Measure the return of every session of ``(T, N)`` closes at once, as `Tape.observe` does."""
+    prices = np.where(np.isfinite(close), close, np.nan)
+    bases = prices.copy()
+    highest = np.fmax.accumulate(prices, axis=0)
+    is_low = prices < policy.base_floor_share * highest
+    for t in np.flatnonzero(is_low.any(axis=1)).tolist():
+        low = np.flatnonzero(is_low[t])
+        recent = prices[max(t + 1 - policy.base_floor_sessions, 0) : t + 1, low]
+        bases[t, low] = np.fmax(prices[t, low], policy.base_floor_share * _median_known(recent))
+    bases = np.where(bases > 0, bases, np.nan)
+    daily = np.full(close.shape, np.nan)
+    with np.errstate(all="ignore"):
+        change = (prices[1:] - prices[:-1]) / bases[:-1]
+    daily[1:] = np.where(np.abs(change) < _LARGEST_RETURN, change, np.nan)
+    return daily

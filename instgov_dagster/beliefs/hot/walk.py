@@ -8,7 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.hot.fold import Fold, Parameters, Told
-from instgov_dagster.beliefs.hot.tape import Bars, Floats, Tape, closes_only
+from instgov_dagster.beliefs.hot.tape import Bars, Floats, daily_returns
 from instgov_dagster.beliefs.models import MODELS, Card, Family
 from instgov_dagster.beliefs.models.garch_fit import MODEL_ID, SIGMA_FIT_SCHEMA
 from instgov_dagster.beliefs.models.sigma.garch import PARAMETERS
@@ -162,13 +162,9 @@ def walk(
     )
 
 
-def session_returns(panel: MarketPanel, *, policy: ForecastPolicy, horizon: int) -> Floats:
+def session_returns(panel: MarketPanel, *, policy: ForecastPolicy) -> Floats:
     """Measure the return of every session, ``(T, N)``, without asking any model."""
-    tape = Tape(policy, horizon=horizon)
-    state = tape.start(len(panel.symbols))
-    with np.errstate(all="ignore"):
-        rows = [tape.observe(state, closes_only(close)).daily for close in panel.close]
-    return np.stack(rows)
+    return daily_returns(panel.close, policy)
 
 
 def no_fits() -> pl.DataFrame:

@@ -1,6 +1,5 @@
-"""The nightly fit of GJR-GARCH with Student-t errors, symbol by symbol; `arch` loads here only."""
+"""The nightly fit of GJR-GARCH with Student-t errors, symbol by symbol."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from typing import Any, NamedTuple, Protocol
@@ -9,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from instgov_dagster.beliefs.hot.tape import Floats
+from instgov_dagster.beliefs.models.garch_search import search_gjr
 from instgov_dagster.vocabulary.policy.models import SigmaPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -90,11 +90,11 @@ def fit_gjr(job: FitJob) -> GjrFit | None:
     scale = float(np.sqrt(np.mean(returns * returns))) if returns.size else 0.0
     if not (np.isfinite(scale) and scale > 0.0):
         return None
-    result = _search(returns / scale)
-    if result is None:
+    found = search_gjr(returns / scale)
+    if found is None:
         return None
-    omega, alpha, gamma, beta, dof = (float(x) for x in np.asarray(result.params))
-    variance = float(result.conditional_volatility[-1]) ** 2
+    omega, alpha, gamma, beta, dof = (float(x) for x in found.params)
+    variance = found.last_volatility**2
     fit = GjrFit(
         omega=omega * scale**2,
         alpha=alpha,
@@ -102,30 +102,16 @@ def fit_gjr(job: FitJob) -> GjrFit | None:
         beta=beta,
         dof=dof,
         variance=variance * scale**2,
-        log_likelihood=float(result.loglikelihood) - returns.size * float(np.log(scale)),
+        log_likelihood=found.log_likelihood - returns.size * float(np.log(scale)),
     )
     is_sound = (
-        result.convergence_flag == 0
+        found.has_converged
         and bool(np.isfinite(fit).all())
         and min(fit.omega, fit.alpha, fit.alpha + fit.gamma, fit.beta) >= 0.0
         and fit.variance > 0.0
         and alpha + 0.5 * gamma + beta <= job.max_persistence
     )
     return fit if is_sound else None
-
-
-def _search(scaled: Floats) -> Any | None:
-    from arch.univariate import GARCH, StudentsT, ZeroMean  # heavy at import
-
-    model = ZeroMean(scaled, rescale=False)
-    model.volatility = GARCH(p=1, o=1, q=1)
-    model.distribution = StudentsT()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return model.fit(disp="off", show_warning=False)
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-        return None  # what the optimiser raises on hopeless data: no fit, and it is said
 
 
 def due_symbols(

@@ -1,6 +1,5 @@
 """How trust in a model decays: age, error and a flip of its residuals; no forecasts are made."""
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,14 +32,35 @@ def rolling_sum(values: Floats, window: int) -> Floats:
 
     Notes
     -----
-    A difference of running sums, so a row depends on the rows before it alone. The sums run a
-    row at a time: numpy's `cumsum` down a column touches a line of memory for every number.
+    A difference of running sums, so a row depends on the rows before it alone.
     """
-    running = np.where(np.isfinite(values), values, 0.0)
-    for before, row in pairwise(np.atleast_2d(running.T).T):
-        np.add(row, before, out=row)
-    running[window:] -= running[:-window].copy()
-    return running
+    return _trailing(_running(np.where(np.isfinite(values), values, 0.0)), window)
+
+
+def _running(values: Floats) -> Floats:
+    # Column by column in memory: down the rows of a C array every number is a line of its own.
+    return np.cumsum(np.asfortranarray(values), axis=0)
+
+
+def _trailing(running: Floats, window: int) -> Floats:
+    sums = running.copy(order="K")
+    sums[window:] -= running[:-window]
+    return sums
+
+
+class _Errors:
+    # Errors laid out by column with the running sums that every window is a difference of.
+    def __init__(self, errors: Floats) -> None:
+        errors = np.asfortranarray(errors)
+        is_known = np.isfinite(errors)
+        self.known = np.where(is_known, errors, 0.0)
+        lagged = np.zeros_like(self.known)
+        lagged[1:] = self.known[1:] * self.known[:-1]
+        squares = self.known * self.known
+        self.count = _running(is_known.astype(np.float64))
+        self.total = _running(self.known)
+        self.squares = _running(np.where(np.isfinite(squares), squares, 0.0))
+        self.lagged = _running(np.where(np.isfinite(lagged), lagged, 0.0))
 
 
 def session_errors(panel: Walk, mu: Floats) -> Floats:
@@ -85,14 +105,17 @@ def error_ratio_path(errors: Floats, *, recent: int, reference: int) -> Floats:
     -------
     Shape ``(T, N)``; NaN until both windows are filled. Two windows without any error give 1.
     """
-    n_sessions = errors.shape[0]
-    ratio = np.full(errors.shape, np.nan)
+    return _error_ratio(_Errors(errors), recent, reference)
+
+
+def _error_ratio(errors: _Errors, recent: int, reference: int) -> Floats:
+    n_sessions = errors.known.shape[0]
+    ratio = np.full_like(errors.known, np.nan)
     if n_sessions < recent + reference:
         return ratio
-    count = rolling_sum(np.isfinite(errors).astype(np.float64), recent + reference)
-    squares = errors * errors
-    now = rolling_sum(squares, recent)[recent + reference - 1 :] / recent
-    before = rolling_sum(squares, reference)[reference - 1 : n_sessions - recent] / reference
+    count = _trailing(errors.count, recent + reference)
+    now = _trailing(errors.squares, recent)[recent + reference - 1 :] / recent
+    before = _trailing(errors.squares, reference)[reference - 1 : n_sessions - recent] / reference
     both_silent = (now <= 0) & (before <= 0)
     quotient = np.where(both_silent, 1.0, now / np.where(before > 0, before, np.inf))
     quotient = np.where((before <= 0) & (now > 0), _RATIO_CEILING, quotient)
@@ -121,17 +144,19 @@ def autocorrelation_path(errors: Floats, window: int) -> Floats:
     The estimator of Box and Jenkins: ``sum (x_t - m)(x_{t-1} - m) / sum (x_t - m)^2`` with the
     mean and the denominator of the whole window, so it lies within (-1, 1).
     """
-    path = np.zeros(errors.shape)
-    if errors.shape[0] < window:
+    return _autocorrelation(_Errors(errors), window)
+
+
+def _autocorrelation(errors: _Errors, window: int) -> Floats:
+    x = errors.known
+    path = np.zeros_like(x)
+    if x.shape[0] < window:
         return path
-    x = np.where(np.isfinite(errors), errors, 0.0)
-    lagged = np.zeros(x.shape)
-    lagged[1:] = x[1:] * x[:-1]
-    mean = rolling_sum(x, window)[window - 1 :] / window
-    scatter = rolling_sum(x * x, window)[window - 1 :] - window * mean * mean
+    mean = _trailing(errors.total, window)[window - 1 :] / window
+    scatter = _trailing(errors.squares, window)[window - 1 :] - window * mean * mean
     first, last = x[: x.shape[0] - window + 1], x[window - 1 :]
     # the product of a window's first error with the one before it lies outside the window
-    products = rolling_sum(lagged, window - 1)[window - 1 :]
+    products = _trailing(errors.lagged, window - 1)[window - 1 :]
     covariance = products - mean * (2 * window * mean - first - last) + (window - 1) * mean * mean
     varies = scatter > window * np.finfo(np.float64).eps
     path[window - 1 :] = np.where(varies, covariance / np.where(varies, scatter, 1.0), 0.0)
@@ -156,17 +181,22 @@ def flip_path(errors: Floats, *, recent: int, reference: int, critical_z: float)
     that is significant, from an autocorrelation that was significant: the sign alone changes in
     half of all windows of noise.
     """
-    flips = np.zeros(errors.shape, dtype=np.bool_)
-    if errors.shape[0] < recent + reference:
+    return _flips(_Errors(errors), recent, reference, critical_z)
+
+
+def _flips(errors: _Errors, recent: int, reference: int, critical_z: float) -> Bools:
+    flips = np.zeros_like(errors.known, dtype=np.bool_)
+    if flips.shape[0] < recent + reference:
         return flips
     limit = 1.0 - np.finfo(np.float64).eps
-    z_now = np.arctanh(np.clip(autocorrelation_path(errors, recent), -limit, limit))[recent:]
-    z_all = np.arctanh(np.clip(autocorrelation_path(errors, reference), -limit, limit))
-    z_before = z_all[:-recent]
+    now = _autocorrelation(errors, recent)[recent:]
+    before = _autocorrelation(errors, reference)[:-recent]
+    z_now = np.arctanh(np.clip(now, -limit, limit))
+    z_before = np.arctanh(np.clip(before, -limit, limit))
     error_now, error_before = 1.0 / (recent - 3), 1.0 / (reference - 3)
     has_changed = np.abs(z_now - z_before) > critical_z * np.sqrt(error_now + error_before)
     was_real = np.abs(z_before) > critical_z * np.sqrt(error_before)
-    count = rolling_sum(np.isfinite(errors).astype(np.float64), recent + reference)[recent:]
+    count = _trailing(errors.count, recent + reference)[recent:]
     is_filled = count == recent + reference
     flips[recent:] = (z_now * z_before < 0) & has_changed & was_real & is_filled
     return flips
@@ -207,8 +237,9 @@ def decay_state(
     between passes. Without a pass they run from the first session held.
     """
     recent, reference = policy.error_sessions, policy.reference_sessions
-    ratio = error_ratio_path(errors, recent=recent, reference=reference)
-    flips = flip_path(errors, recent=recent, reference=reference, critical_z=policy.flip_critical_z)
+    summed = _Errors(errors)
+    ratio = _error_ratio(summed, recent, reference)
+    flips = _flips(summed, recent, reference, policy.flip_critical_z)
     since_pass = np.arange(errors.shape[0])[:, None] >= np.maximum(last_pass, 0)[None, :]
     # before its windows fill a ratio is unknown; that is judged by the last session alone
     factors = np.where(np.isfinite(ratio), error_factor(ratio, policy), 1.0)

@@ -33,17 +33,17 @@ def conditional_sigmas(prices: NDArray[np.float64], *, config: CVaRConfig) -> ND
     RiskMetrics (1996): v_t = lambda v_{t-1} + (1 - lambda) r_t^2.
     """
     squares = horizon_returns(prices, sessions=1, config=config) ** 2
+    is_seen = np.isfinite(squares)
+    count = np.cumsum(is_seen, axis=0)
+    warmup = config.filter_warmup_sessions
+    share = np.where(count <= warmup, 1.0 / np.maximum(count, 1.0), 1.0 - config.filter_lambda)
+    variances = np.zeros(squares.shape)
+    variance = np.zeros(prices.shape[1])
+    for t, is_whole in enumerate(is_seen.all(axis=1).tolist()):
+        square = squares[t] if is_whole else np.where(is_seen[t], squares[t], variance)
+        variance = np.add(variance, share[t] * (square - variance), out=variances[t])
     sigmas = np.full(prices.shape, np.nan)
-    count, variance = np.zeros(prices.shape[1]), np.zeros(prices.shape[1])
-    for t, square in enumerate(squares, start=1):
-        is_seen = np.isfinite(square)
-        count += is_seen
-        is_starting = count <= config.filter_warmup_sessions
-        share = np.where(is_starting, 1.0 / np.maximum(count, 1.0), 1.0 - config.filter_lambda)
-        step = np.where(is_seen, square, variance) - variance
-        variance = variance + share * step
-        is_warm = count >= config.filter_warmup_sessions
-        sigmas[t] = np.where(is_warm, np.sqrt(variance), np.nan)
+    sigmas[1:] = np.where(count >= warmup, np.sqrt(variances), np.nan)
     return sigmas
 
 

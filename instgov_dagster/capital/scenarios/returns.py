@@ -27,15 +27,22 @@ def base_prices(prices: NDArray[np.float64], *, config: CVaRConfig) -> NDArray[n
     -------
     Shape ``(n_sessions, n_symbols)``, NaN where the close is.
     """
-    if not prices.size:
-        return prices.copy()
-    names = [str(i) for i in range(prices.shape[1])]
-    frame = pl.DataFrame(prices, schema=names, orient="row").fill_nan(None)
+    base = np.where(np.isfinite(prices), prices, np.nan)
+    # Elsewhere the floor cannot bind: no median exceeds the highest price so far.
+    highest = np.fmax.accumulate(prices, axis=0) if prices.size else prices
+    low = np.flatnonzero((prices < config.base_floor_share * highest).any(axis=0))
+    if not low.size:
+        return base
+    names = [str(i) for i in low]
+    frame = pl.DataFrame(prices[:, low], schema=names, orient="row").fill_nan(None)
     medians = frame.select(
         pl.all().rolling_median(config.base_floor_sessions, min_samples=1)
     ).to_numpy()
     floor = config.base_floor_share * medians.astype(np.float64)
-    return np.where(np.isfinite(prices), np.maximum(prices, floor), np.nan)
+    base[:, low] = np.where(
+        np.isfinite(prices[:, low]), np.maximum(prices[:, low], floor), np.nan
+    )
+    return base
 
 
 def is_bounded(asset_classes: tuple[AssetClass, ...]) -> NDArray[np.bool_]:

@@ -24,10 +24,10 @@ def shares_of(decision: CycleDecision, book: Book, symbol: str, side: OrderSide)
     SystemHalt
         ``ORDER_NOT_APPROVED`` where nobody asked for a purchase, or nobody holds what is sold.
     """
-    rows = decision.auction.bids.filter(decision.auction.bids["symbol"] == symbol)
-    change = (rows["weight"] - rows["held_weight"]).to_numpy() * side.sign
-    asked = np.maximum(change, 0.0)
-    names = rows["strategy_id"].to_list()
+    table, auction = decision.found.bids.table, decision.auction
+    mine = np.flatnonzero(table.symbol == symbol)
+    asked = np.maximum((auction.weights[mine] - auction.held[mine]) * side.sign, 0.0)
+    names = table.strategy_id[mine].tolist()
     if side is OrderSide.SELL and (decision.found.is_scaled or not asked.any()):
         held = {h.strategy_id: float(h.quantity) for h in book.holdings if h.symbol == symbol}
         names, asked = list(held), np.maximum(np.array(list(held.values())), 0.0)

@@ -124,7 +124,7 @@ def fit(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Fit the sigma models whose parameters are due; on most nights none is (SPEC 3)."""
     forecast = context.policy.models.forecast
     panel = market_panel(tables, context)
-    daily = session_returns(panel, policy=forecast, horizon=context.policy.cvar.horizon_days)
+    daily = session_returns(panel, policy=forecast)
     return fit_sigma(
         panel.dates,
         panel.symbols,

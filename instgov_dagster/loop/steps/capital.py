@@ -141,16 +141,18 @@ def roll_to_sessions(rows: pl.DataFrame, sessions: NDArray[np.datetime64]) -> pl
     -------
     Columns ``date``, ``pnl``, ``gross``, ``volatility_annual``, one row a session.
     """
-    days = pl.DataFrame({"date": sessions}).with_columns(pl.col("date").cast(pl.Date))
     place = np.searchsorted(sessions, rows["date"].to_numpy().astype(sessions.dtype))
     is_due = place < sessions.size
-    rolled = rows.filter(pl.Series(is_due)).with_columns(
-        days["date"].gather(place[is_due]).alias("date")
-    )
-    joined = days.join(
-        sum_returns(rolled).drop("strategy_id"), on="date", how="left", maintain_order="left"
-    )
-    return joined.with_columns(pl.exclude("date").fill_null(0.0))
+    rows, place = rows.filter(pl.Series(is_due)) if not is_due.all() else rows, place[is_due]
+    if (place[1:] == place[:-1]).any():
+        rows = sum_returns(rows.with_columns(pl.Series("date", sessions[place]).cast(pl.Date)))
+        place = np.unique(place)
+    rolled = {name: np.zeros(sessions.size) for name in ("pnl", "gross", "volatility_annual")}
+    for name, column in rolled.items():
+        column[place] = rows[name].to_numpy()
+    # What was measured while nothing was at work is no volatility.
+    rolled["volatility_annual"][rolled["gross"] <= 0.0] = 0.0
+    return pl.DataFrame({"date": sessions.astype("datetime64[D]"), **rolled})
 
 
 def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:

@@ -121,13 +121,16 @@ def cover_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     past = tables["past_risk_forecasts"]
     held = past["symbols"].explode(empty_as_null=False).unique().drop_nulls().sort()
     panel = panel_of(tables, tuple(held.to_list()), context)
+    returns = HeldReturns(panel, config=context.policy.cvar)
     specs = {spec.strategy_id for spec in context.policy.models.strategies}
     scopes = [WHOLE_BOOK, *sorted((specs | set(past["scope"].to_list())) - {WHOLE_BOOK})]
+    by_scope = past.partition_by("scope", as_dict=True)
+    found = {
+        scope: realised_outcomes(by_scope.get((scope,), past.clear()), returns)
+        for scope in scopes
+    }
     rows = []
-    for scope in scopes:
-        outcomes = realised_outcomes(
-            past.filter(pl.col("scope") == scope), panel, config=context.policy.cvar
-        )
+    for scope, outcomes in found.items():
         verdicts = judge_coverage(outcomes, asof=context.asof, config=context.policy.cvar)
         rows += [
             (
@@ -148,9 +151,47 @@ def cover_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=COVERAGE_SCHEMA, orient="row")
 
 
-def realised_outcomes(
-    past: pl.DataFrame, panel: PricePanel, *, config: CVaRConfig
-) -> CoverageOutcomes:
+class HeldReturns:
+    """Returns over the horizon from every session of a panel: what any book held still made.
+
+    Parameters
+    ----------
+    panel
+        Tonight's prices.
+    """
+
+    def __init__(self, panel: PricePanel, *, config: CVaRConfig) -> None:
+        self.panel, self.horizon = panel, config.horizon_days
+        self.returns = horizon_returns(panel.prices, sessions=config.horizon_days, config=config)
+        end = (
+            panel.dates[-1].astype(date) + timedelta(days=1)
+            if panel.dates.size
+            else CALENDAR_START
+        )
+        # Counted from the calendar's first session: a lane keeps its sessions as the window moves.
+        self.numbers = np.searchsorted(expected_sessions(None, CALENDAR_START, end), panel.dates)
+
+    def losses(self, rows: pl.DataFrame, places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Give the loss of each row's book, held from its place on; NaN where a price is missing.
+
+        Parameters
+        ----------
+        rows
+            ``symbols`` and ``weights`` of ``(k,)`` books.
+        places
+            Shape ``(k,)``, the session each is held from.
+        """
+        names = pl.Enum(self.panel.symbols)
+        counts = rows["symbols"].list.len().to_numpy()
+        columns = rows["symbols"].explode(empty_as_null=False).cast(names).to_physical().to_numpy()
+        weights = rows["weights"].explode(empty_as_null=False).to_numpy()
+        held = self.returns[np.repeat(places, counts), columns]
+        ends = np.cumsum(counts).tolist()
+        spans = zip([0, *ends], ends, strict=False)
+        return np.array([-float(held[i:j] @ weights[i:j]) for i, j in spans], dtype=np.float64)
+
+
+def realised_outcomes(past: pl.DataFrame, returns: HeldReturns) -> CoverageOutcomes:
     """Find what came of one scope's forecasts: the loss of the book held still over the horizon.
 
     Parameters
@@ -158,35 +199,23 @@ def realised_outcomes(
     past
         ``FORECAST_SCHEMA`` with ``asof``, of one scope. Of nights that stood on one session the
         last counts; a night on which nothing was held, or of another horizon, does not.
-    panel
-        Tonight's prices; a forecast whose horizon is not over, or of which a price is missing,
+    returns
+        Of tonight's prices; a forecast whose horizon is not over, or of which a price is missing,
         has no outcome yet.
     """
-    rows = past.filter((pl.col("gross") > 0.0) & (pl.col("horizon_days") == config.horizon_days))
+    rows = past.filter((pl.col("gross") > 0.0) & (pl.col("horizon_days") == returns.horizon))
     rows = rows.sort("asof").unique("session", keep="last", maintain_order=True).sort("session")
-    returns = horizon_returns(panel.prices, sessions=config.horizon_days, config=config)
-    columns = {symbol: i for i, symbol in enumerate(panel.symbols)}
-    place_of = {day: i for i, day in enumerate(panel.dates[: returns.shape[0]].tolist())}
-    found = []
-    for session, edge, tail, symbols, weights in rows.select(
-        "session", "value_at_risk", "cvar", "symbols", "weights"
-    ).iter_rows():
-        place = place_of.get(session)
-        if place is None:
-            continue
-        held = returns[place, [columns[symbol] for symbol in symbols]]
-        loss = -float(held @ np.array(weights))
-        if np.isfinite(loss):
-            found.append((place, edge, tail, loss))
-    table = np.array(found, dtype=np.float64).reshape(len(found), 4)
-    places = table[:, 0].astype(np.intp)
-    # Counted from the calendar's first session: a lane keeps its sessions as the window moves.
-    end = panel.dates[-1].astype(date) + timedelta(days=1) if panel.dates.size else CALENDAR_START
-    numbers = np.searchsorted(expected_sessions(None, CALENDAR_START, end), panel.dates[places])
+    known = returns.panel.dates[: returns.returns.shape[0]]
+    sessions = rows["session"].to_numpy().astype(known.dtype)
+    is_known = np.isin(sessions, known)
+    rows, places = rows.filter(pl.Series(is_known)), np.searchsorted(known, sessions[is_known])
+    losses = returns.losses(rows, places)
+    is_over = np.isfinite(losses)
+    places = places[is_over]
     return CoverageOutcomes(
-        ends=panel.dates[places + config.horizon_days],
-        places=numbers,
-        value_at_risk=table[:, 1],
-        cvar=table[:, 2],
-        losses=table[:, 3],
+        ends=returns.panel.dates[places + returns.horizon],
+        places=returns.numbers[places],
+        value_at_risk=rows["value_at_risk"].to_numpy()[is_over],
+        cvar=rows["cvar"].to_numpy()[is_over],
+        losses=losses[is_over],
     )

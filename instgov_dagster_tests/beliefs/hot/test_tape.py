@@ -1,12 +1,14 @@
 """The tape: bases and returns by hand, window sums, and no bit of the past moved by the future."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from instgov_dagster.beliefs.hot.tape import Floats, Session, Tape, closes_only
+from instgov_dagster.beliefs.hot.tape import Floats, Session, Tape, closes_only, daily_returns
 from instgov_dagster.vocabulary.policy.beliefs import ForecastPolicy
 
 POLICY = ForecastPolicy()
@@ -122,3 +124,22 @@ def test_whatever_the_prices_no_return_is_infinite(prices: Floats) -> None:
     daily = np.stack([session.daily for session in observed(prices)])
     assert not np.isinf(daily).any()
     assert not np.isinf(daily**2).any()
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 90))
+def test_the_returns_of_all_sessions_at_once_are_the_folds_to_the_last_bit(
+    seed: int, n_sessions: int
+) -> None:
+    random = np.random.default_rng(seed)
+    steps = random.normal(0.0, 0.3, (n_sessions, 4))
+    closes = 50.0 * np.exp(np.cumsum(steps, axis=0))
+    closes[random.random(closes.shape) < 0.1] = np.nan
+    closes[random.random(closes.shape) < 0.03] *= -0.5
+    closes[random.random(closes.shape) < 0.01] = np.inf
+    policy = replace(ForecastPolicy(), base_floor_sessions=21)
+    tape = Tape(policy, horizon=5)
+    state = tape.start(4)
+    with np.errstate(all="ignore"):
+        folded = np.stack([tape.observe(state, closes_only(row)).daily for row in closes])
+    assert daily_returns(closes, policy).tobytes() == folded.tobytes()

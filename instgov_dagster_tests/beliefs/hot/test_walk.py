@@ -26,7 +26,7 @@ def test_a_forward_return_spans_the_sessions_and_ends_with_the_history() -> None
 
 
 def test_the_returns_without_models_are_those_of_the_walk() -> None:
-    daily = session_returns(market_of(PANEL), policy=ForecastPolicy(), horizon=5)
+    daily = session_returns(market_of(PANEL), policy=ForecastPolicy())
     assert daily.tobytes() == walked(PANEL).daily.tobytes()
 
 

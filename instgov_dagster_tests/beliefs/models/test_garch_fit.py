@@ -1,13 +1,17 @@
 """The nightly fit: weekly by default, the last good one kept, hopeless data named and survived."""
 
+import warnings
+
 import numpy as np
 import polars as pl
 import pytest
 
 from instgov_dagster.adapters.runtime.workers import ProcessSpread
+from instgov_dagster.beliefs.hot.tape import Floats
 from instgov_dagster.beliefs.hot.walk import no_fits, session_returns
 from instgov_dagster.beliefs.models import garch_fit
 from instgov_dagster.beliefs.models.garch_fit import FitJob, due_symbols, fit_gjr, fit_sigma
+from instgov_dagster.beliefs.models.garch_search import Found, search_gjr
 from instgov_dagster.vocabulary.policy.beliefs import ForecastPolicy
 from instgov_dagster.vocabulary.policy.models import SigmaPolicy
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -15,7 +19,7 @@ from instgov_dagster_tests.beliefs.conftest import drawn_panel, market_of
 from instgov_dagster_tests.beliefs.hot.test_fold import fits_through
 
 PANEL = drawn_panel(seed=51, sessions=560, symbols=3)
-DAILY = session_returns(market_of(PANEL), policy=ForecastPolicy(), horizon=5)
+DAILY = session_returns(market_of(PANEL), policy=ForecastPolicy())
 POLICY = SigmaPolicy()
 
 
@@ -78,33 +82,63 @@ def test_constant_returns_and_a_newcomer_are_survived_and_named() -> None:
     assert frame["fitted_session"].unique().to_list() == [PANEL.dates[-1].item()]
 
 
-class NoResult:
-    """What arch gives back where its search stopped without an answer."""
-
-    convergence_flag = 9
-    params = np.array([0.01, 0.05, 0.05, 0.85, 6.0])
-    conditional_volatility = np.ones(10)
-    loglikelihood = 1.0
-
-
 @pytest.mark.roadmap("6.4", "6.5")
 def test_a_search_that_did_not_converge_or_left_the_bounds_is_no_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = FitJob(DAILY[1:, 0], 0.9999)
-    result = NoResult()
-    monkeypatch.setattr(garch_fit, "_search", lambda _scaled: result)
-    assert fit_gjr(job) is None
-    result.convergence_flag = 0
-    assert fit_gjr(job) is not None
+    found = Found(np.array([0.01, 0.05, 0.05, 0.85, 6.0]), False, 1.0, 1.0)
+
+    def is_fit(searched: Found | None) -> bool:
+        monkeypatch.setattr(garch_fit, "search_gjr", lambda _scaled: searched)
+        return fit_gjr(job) is not None
+
+    assert not is_fit(found)
+    assert is_fit(found._replace(has_converged=True))
     for bad in (
         [0.01, 0.2, 0.2, 0.75, 6.0], [0.01, -0.01, 0.1, 0.8, 6.0], [np.nan, 0.05, 0.05, 0.85, 6.0],
         [0.01, 0.05, np.inf, 0.85, 6.0], [0.01, 0.02, -0.05, 0.85, 6.0],
     ):  # fmt: skip
-        result.params = np.array(bad)
-        assert fit_gjr(job) is None
-    monkeypatch.setattr(garch_fit, "_search", lambda _scaled: None)
-    assert fit_gjr(job) is None
+        assert not is_fit(found._replace(has_converged=True, params=np.array(bad)))
+    assert not is_fit(None)
+
+
+def oddly(kind: str, random: np.random.Generator) -> Floats:
+    """Draw returns of unit size that lead a search to its bounds, or astray."""
+    drawn = random.standard_t(3.0, 400)
+    match kind:
+        case "mostly still":
+            drawn = np.where(random.random(400) < 0.8, 0.0, drawn)
+        case "growing":
+            drawn = drawn * np.exp(np.linspace(0.0, 6.0, 400))
+        case "never down":
+            drawn = np.abs(drawn)
+        case "one size":
+            drawn = np.sign(drawn)
+    return drawn / np.sqrt(np.mean(drawn * drawn))
+
+
+@pytest.mark.roadmap("6.4")
+@pytest.mark.parametrize("kind", ["heavy", "mostly still", "growing", "never down", "one size"])
+def test_a_search_ends_where_that_of_arch_ends_to_the_last_bit(kind: str) -> None:
+    from arch.univariate import GARCH, StudentsT, ZeroMean
+
+    returns = oddly(kind, np.random.default_rng(11))
+    model = ZeroMean(returns, rescale=False)
+    model.volatility, model.distribution = GARCH(p=1, o=1, q=1), StudentsT()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            theirs = model.fit(disp="off", show_warning=False)
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+            assert search_gjr(returns) is None
+            return
+    ours = search_gjr(returns)
+    assert ours is not None
+    assert ours.params.tobytes() == np.asarray(theirs.params).tobytes()
+    assert ours.has_converged is (theirs.convergence_flag == 0)
+    assert ours.log_likelihood == float(theirs.loglikelihood)
+    assert ours.last_volatility == float(theirs.conditional_volatility[-1])
 
 
 @pytest.mark.nightly

@@ -85,7 +85,7 @@ def test_without_ranges_yang_zhang_is_silent_and_fifteen_bars_of_21_are_enough()
 @pytest.mark.roadmap("6.5")
 def test_the_garch_path_agrees_with_archs_own_variance_path_and_forecast() -> None:
     univariate = pytest.importorskip("arch.univariate")
-    daily = session_returns(market_of(PANEL), policy=POLICY, horizon=5)
+    daily = session_returns(market_of(PANEL), policy=POLICY)
     fitted = 560
     fits = fit_sigma(
         PANEL.dates[: fitted + 1], PANEL.symbols, daily[: fitted + 1],

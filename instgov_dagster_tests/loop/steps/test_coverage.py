@@ -19,6 +19,7 @@ from instgov_dagster.loop.steps.coverage import (
     FORECAST_SCHEMA,
     cover_risk,
     forecast_risk,
+    HeldReturns,
     realised_outcomes,
 )
 from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe
@@ -139,7 +140,7 @@ def past(*rows: tuple[date, date, list[str], list[float]], **fields: Any) -> pl.
 def outcomes_of(rows: pl.DataFrame, prices: dict[str, list[float]]) -> Any:
     tables = {"price_history": history(prices)}
     panel = panel_of(tables, tuple(sorted(prices)), night())
-    return realised_outcomes(rows, panel, config=POLICY.cvar)
+    return realised_outcomes(rows, HeldReturns(panel, config=POLICY.cvar))
 
 
 def test_what_came_of_a_forecast_is_the_loss_of_the_book_held_still_for_five_sessions() -> None:
@@ -188,7 +189,7 @@ def test_a_lane_keeps_its_sessions_as_the_window_moves() -> None:
     panel = panel_of(
         {"price_history": history({"AAA": [100.0] * 10})}, ("AAA",), night(date(2025, 3, 13))
     )
-    later = realised_outcomes(rows, panel, config=POLICY.cvar)
+    later = realised_outcomes(rows, HeldReturns(panel, config=POLICY.cvar))
     assert later.places.tolist() == longer.places.tolist()
 
 

@@ -151,7 +151,7 @@ class Nights:
         forecast = self._policy.models.forecast
         if not due_symbols(panel.symbols, panel.dates, learnt.fits, forecast.sigma):
             return pl.DataFrame(schema=SIGMA_FIT_SCHEMA)
-        daily = session_returns(panel, policy=forecast, horizon=self._policy.cvar.horizon_days)
+        daily = session_returns(panel, policy=forecast)
         return fit_sigma(
             panel.dates,
             panel.symbols,

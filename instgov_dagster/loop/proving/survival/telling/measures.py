@@ -22,7 +22,7 @@ from instgov_dagster.governance.lifecycle.metrics import (
     sharpe_ratio,
     trials_deviation,
 )
-from instgov_dagster.loop.steps.coverage import realised_outcomes
+from instgov_dagster.loop.steps.coverage import HeldReturns, realised_outcomes
 from instgov_dagster.vocabulary.policy.capital import CVaRConfig
 
 Floats = NDArray[np.float64]
@@ -154,7 +154,7 @@ def cover_walk(
     asof
         The day after the walk.
     """
-    outcomes = realised_outcomes(forecasts, panel, config=config)
+    outcomes = realised_outcomes(forecasts, HeldReturns(panel, config=config))
     statistics = e_statistics(
         outcomes,
         probability=1.0 - config.confidence_level,

@@ -11,6 +11,7 @@ import polars as pl
 from instgov_dagster.beliefs.models.garch_fit import FitJob, GjrFit, Spread, one_by_one
 from instgov_dagster.loop.proving.survival.day import DayRun
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory
+from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.proving.survival.knowing.nights import KnownNight, Learnt, Nights
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.proving.survival.left import Day
@@ -127,8 +128,10 @@ class Walk:
             )
             for day in days
         }
-        nights = Nights(history, self.world.policy, contexts)
-        return nights.known(days, self.memory.learnt)
+        return self._nights(history, contexts).known(days, self.memory.learnt)
+
+    def _nights(self, history: History, contexts: Mapping[date, NightContext]) -> Nights:
+        return Nights(history, self.world.policy, contexts)
 
     def _until_removal(self, days: Sequence[date]) -> Iterator[Mapping[str, Day]]:
         begun = perf_counter()

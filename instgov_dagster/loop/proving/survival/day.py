@@ -365,17 +365,17 @@ class DayRun:
     def remove(self, symbol: str, *, half_spread: float, day: date) -> None:
         """Realise a position at the last price, less half a spread, and take the symbol out."""
         memory, price = self.memory, self.memory.marks.get(symbol)
-        owners = {r.strategy_id: r.quantity for r in memory.book.holdings if r.symbol == symbol}
-        units = sum(owners.values(), Decimal(0))
-        if units and price is not None:
-            cash = (units * Decimal(repr(price * (1.0 - half_spread)))).quantize(
-                Decimal("0.00000001")
+        mine = [row for row in memory.book.holdings if row.symbol == symbol]
+        units = sum((row.quantity for row in mine), Decimal(0))
+        for row in mine if price is not None else ():
+            # One strategy after the other: shares of a whole would leave dust behind.
+            paid = row.quantity * Decimal(repr(price * (1.0 - half_spread)))
+            cash, name = paid.quantize(Decimal("0.00000001")), row.strategy_id
+            change = BookChange(
+                symbol=symbol, quantity=-row.quantity, cash_usd=cash, shares=((name, 1.0),)
             )
-            shares = tuple((name, float(part / units)) for name, part in owners.items())
-            change = BookChange(symbol=symbol, quantity=-units, cash_usd=cash, shares=shares)
             memory.book = apply_changes(memory.book, (change,))
-            for name, part in shares:
-                memory.flows[name] = memory.flows.get(name, 0.0) + part * float(cash)
+            memory.flows[name] = memory.flows.get(name, 0.0) + float(cash)
         memory.removed = tuple(sorted({*memory.removed, symbol}))
         memory.standing.act(day, "remove", f"{symbol}: {units} units realised at {price}")
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from instgov_dagster.capital.book import BookRisk, scale_book
 from instgov_dagster.capital.execution import plan_orders
 from instgov_dagster.capital.risk import BookProposal, judge_book
 from instgov_dagster.capital.trades import TradeDraft, TradingConditions, draft_trades
-from instgov_dagster.governance.audit import inputs_hash
+from instgov_dagster.governance.audit import Digest, inputs_hash
 from instgov_dagster.governance.decisions import CycleCase, compose_decisions
 from instgov_dagster.governance.state import cause_of
 from instgov_dagster.loop.decision.bidding import (
@@ -89,7 +90,7 @@ class CycleDecision:
 
     snapshot_id: str
     asof: date
-    inputs_hash: str
+    inputs: Digest
     told: CycleState
     quotes: Quotes
     valued: ValuedBook
@@ -97,6 +98,11 @@ class CycleDecision:
     found: Findings
     orders: tuple[PlannedOrder, ...]
     decisions: tuple[GovernanceDecision, ...]
+
+    @property
+    def inputs_hash(self) -> str:
+        """Digest of all that the cycle was told: the same inputs have the same."""
+        return str(self.inputs)
 
     @property
     def cycle_id(self) -> str:
@@ -181,7 +187,7 @@ def decide(
     decision = CycleDecision(
         snapshot_id=snapshot.snapshot_id,
         asof=snapshot.asof,
-        inputs_hash=_hash_inputs(snapshot, quotes, book, state),
+        inputs=Digest(partial(_hash_inputs, snapshot.content, quotes, book, state)),
         told=state,
         quotes=quotes,
         valued=valued,
@@ -370,10 +376,10 @@ def _proposal(
     )
 
 
-def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleState) -> str:
+def _hash_inputs(content: Digest, quotes: Quotes, book: Book, state: CycleState) -> str:
     return inputs_hash(
         {
-            "snapshot_sha256": snapshot.content_sha256,
+            "snapshot_sha256": str(content),
             "bid": quotes.bid,
             "ask": quotes.ask,
             "observed_at": quotes.observed_at,

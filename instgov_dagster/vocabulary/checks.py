@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Hashable
 from typing import Any
 
 
@@ -58,7 +57,7 @@ def check_bounds(instance: Any) -> None:
     ValueError
         Naming the class, the field, its bounds and the value it had.
     """
-    for name, is_whole, bounds in _declared(type(instance)):
+    for name, is_whole, bounds in _declared(type(instance)):  # type: ignore[arg-type]  # it hashes
         value = getattr(instance, name)
         is_number = isinstance(value, int if is_whole else (int, float))
         if (
@@ -73,10 +72,10 @@ def check_bounds(instance: Any) -> None:
 
 
 @functools.cache
-def _declared(kind: Hashable) -> tuple[tuple[str, bool, tuple[tuple[str, float], ...]], ...]:
+def _declared(kind: type[Any]) -> tuple[tuple[str, bool, tuple[tuple[str, float], ...]], ...]:
     # The bounded fields of a class: name, whether whole numbers only, and the bounds.
     return tuple(
         (field.name, field.type in (int, "int"), tuple(field.metadata["bounds"].items()))
-        for field in dataclasses.fields(kind)  # type: ignore[arg-type]  # a dataclass hashes
+        for field in dataclasses.fields(kind)
         if field.metadata.get("bounds") is not None
     )

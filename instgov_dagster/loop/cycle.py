@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,9 @@ from instgov_dagster.capital.auction.solver import AuctionSolver
 from instgov_dagster.capital.auction.values import AdjustedValues, adjusted_values
 from instgov_dagster.capital.book import BookRisk, scale_book
 from instgov_dagster.capital.execution import plan_orders
-from instgov_dagster.capital.risk import BookProposal, judge_book
-from instgov_dagster.capital.trades import TradeDraft, TradingConditions, draft_trades
-from instgov_dagster.governance.audit import inputs_hash
+from instgov_dagster.capital.risk import judge_book
+from instgov_dagster.capital.trades import TradingConditions, draft_trades
+from instgov_dagster.governance.audit import Digest, inputs_hash
 from instgov_dagster.governance.decisions import CycleCase, compose_decisions
 from instgov_dagster.governance.state import cause_of
 from instgov_dagster.loop.decision.bidding import (
@@ -31,7 +32,8 @@ from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.casework import Findings, forced_symbols, symbol_cases
 from instgov_dagster.loop.decision.conditions import all_vetoes, book_vetoes, execution_regime
 from instgov_dagster.loop.decision.forecasting import Forecasts, forecast_now
-from instgov_dagster.loop.decision.gains import lead_strategies, order_gains
+from instgov_dagster.loop.decision.gains import lead_strategies
+from instgov_dagster.loop.decision.proposing import book_proposal
 from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.vocabulary.capital import PlannedOrder
 from instgov_dagster.vocabulary.config import Policy
@@ -89,7 +91,7 @@ class CycleDecision:
 
     snapshot_id: str
     asof: date
-    inputs_hash: str
+    inputs: Digest
     told: CycleState
     quotes: Quotes
     valued: ValuedBook
@@ -97,6 +99,11 @@ class CycleDecision:
     found: Findings
     orders: tuple[PlannedOrder, ...]
     decisions: tuple[GovernanceDecision, ...]
+
+    @property
+    def inputs_hash(self) -> str:
+        """Digest of all that the cycle was told: the same inputs have the same."""
+        return str(self.inputs)
 
     @property
     def cycle_id(self) -> str:
@@ -162,16 +169,9 @@ def decide(
     ValueError
         If the quotes are not in the snapshot's order.
     """
-    if quotes.symbols != snapshot.symbols:
-        raise ValueError("quotes must have the snapshot's symbols, in its order")
+    snapshot, valued, told = _value(snapshot, quotes, book, state, config)
     if state.is_cold:
         solver.restart()
-    instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
-    has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
-    valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
-    forecasts = forecast_now(snapshot.forecasts, snapshot.models, valued.marks, config.models)
-    snapshot = replace(snapshot, forecasts=forecasts)
-    told = replace(state, vetoes=(*state.vetoes, *book_vetoes(snapshot, valued, config)))
     found = _find(snapshot, quotes, valued, told, config, solver)
     vetoes = all_vetoes(state.vetoes, snapshot, valued, found.verdict.risk_before, config)
     cases = symbol_cases(snapshot, valued, found, vetoes)
@@ -181,16 +181,58 @@ def decide(
     decision = CycleDecision(
         snapshot_id=snapshot.snapshot_id,
         asof=snapshot.asof,
-        inputs_hash=_hash_inputs(snapshot, quotes, book, state),
+        inputs=Digest(partial(_hash_inputs, snapshot.content, quotes, book, state)),
         told=state,
         quotes=quotes,
         valued=valued,
-        forecasts=forecasts,
+        forecasts=snapshot.forecasts,
         found=found,
         orders=tuple(order for order in found.plan.orders if order.symbol in tradable),
         decisions=decisions,
     )
     return decision, replace(state, marks=valued.marks, previous=found.target)
+
+
+def hold_auction(
+    snapshot: Snapshot,
+    quotes: Quotes,
+    book: Book,
+    state: CycleState,
+    config: Policy,
+    *,
+    solver: AuctionSolver,
+) -> AuctionResult:
+    """Hold the auction that `decide` holds, alone: nothing is judged, planned or decided."""
+    snapshot, valued, told = _value(snapshot, quotes, book, state, config)
+    if state.is_cold:
+        solver.restart()
+    return _compete(snapshot, _bid(snapshot, valued, told, config), told, config, solver)
+
+
+def _value(
+    snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleState, config: Policy
+) -> tuple[Snapshot, ValuedBook, CycleState]:
+    # The snapshot with the forecasts of this instant, the book at it, and what the book forbids.
+    if quotes.symbols != snapshot.symbols:
+        raise ValueError("quotes must have the snapshot's symbols, in its order")
+    instant = np.datetime64(state.timestamp.replace(tzinfo=None), "us")
+    has_quote = quotes.valid_mask(instant, config.loop.quote_max_age_seconds)
+    valued = value_book(snapshot, quotes, book, state.marks, has_quote=has_quote)
+    forecasts = forecast_now(snapshot.forecasts, snapshot.models, valued.marks, config.models)
+    snapshot = replace(snapshot, forecasts=forecasts)
+    vetoes = (*state.vetoes, *book_vetoes(snapshot, valued, config))
+    return snapshot, valued, replace(state, vetoes=vetoes)
+
+
+def _bid(snapshot: Snapshot, valued: ValuedBook, state: CycleState, config: Policy) -> Bids:
+    return assemble_bids(
+        snapshot,
+        valued,
+        config,
+        freeze_codes=_freeze_codes(snapshot, state),
+        traded_usd=state.traded_usd,
+        vetoes=state.vetoes,
+    )
 
 
 def cycle_case(state: CycleState, found: Findings, *, nav_usd: float, config: Policy) -> CycleCase:
@@ -215,14 +257,7 @@ def _find(
     solver: AuctionSolver,
 ) -> Findings:
     # Bids, auction, trades, gates, plan: each wing says its part before governance decides.
-    bids = assemble_bids(
-        snapshot,
-        valued,
-        config,
-        freeze_codes=_freeze_codes(snapshot, state),
-        traded_usd=state.traded_usd,
-        vetoes=state.vetoes,
-    )
+    bids = _bid(snapshot, valued, state, config)
     auction = _compete(snapshot, bids, state, config, solver)
     forced = forced_symbols(auction)
     conditions = _conditions(snapshot, quotes, valued, state)
@@ -232,7 +267,7 @@ def _find(
     wanted = wanted if scaled is None else np.minimum(wanted, scaled)
     draft = draft_trades(conditions, before=before, target=wanted, policy=config.impact)
     verdict = judge_book(
-        _proposal(snapshot, valued, bids, auction, draft, config, scaled, forced),
+        book_proposal(snapshot, valued, bids, auction, draft, config, scaled, forced),
         snapshot.scenarios,
         config=config.cvar,
         limits=config.limits,
@@ -337,43 +372,10 @@ def _conditions(
     )
 
 
-def _proposal(
-    snapshot: Snapshot,
-    valued: ValuedBook,
-    bids: Bids,
-    auction: AuctionResult,
-    draft: TradeDraft,
-    config: Policy,
-    scaled: Floats | None,
-    forced: frozenset[str],
-) -> BookProposal:
-    symbols, before = draft.symbols, valued.net[snapshot.places]
-    if scaled is not None:
-        forced = frozenset(symbols)
-    gains = order_gains(
-        auction,
-        symbols,
-        sectors=dict(zip(snapshot.symbols, snapshot.sector, strict=True)),
-        classes={s: k.value for s, k in zip(snapshot.symbols, snapshot.asset_class, strict=True)},
-    )
-    return BookProposal(
-        symbols=symbols,
-        before=before,
-        after=draft.after(before),
-        net_gain=draft.share * gains,
-        correlations=bids.book.correlation[snapshot.places],
-        sectors=tuple(snapshot.sector[n] for n in snapshot.places),
-        is_forced=np.array([symbol in forced for symbol in symbols], dtype=np.bool_),
-        drawdown=valued.drawdown,
-        hurdle=config.auction.hurdle,
-        regime=execution_regime(snapshot),
-    )
-
-
-def _hash_inputs(snapshot: Snapshot, quotes: Quotes, book: Book, state: CycleState) -> str:
+def _hash_inputs(content: Digest, quotes: Quotes, book: Book, state: CycleState) -> str:
     return inputs_hash(
         {
-            "snapshot_sha256": snapshot.content_sha256,
+            "snapshot_sha256": str(content),
             "bid": quotes.bid,
             "ask": quotes.ask,
             "observed_at": quotes.observed_at,

@@ -1,6 +1,7 @@
 """Bounds on dataclass fields, declared where the field is; no policy numbers live here."""
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -56,17 +57,25 @@ def check_bounds(instance: Any) -> None:
     ValueError
         Naming the class, the field, its bounds and the value it had.
     """
-    for field in dataclasses.fields(instance):
-        bounds = field.metadata.get("bounds")
-        if bounds is None:
-            continue
-        value = getattr(instance, field.name)
-        text = " and ".join(f"{_WORDS[word]} {bound:g}" for word, bound in bounds.items())
-        is_whole = field.type in (int, "int")
-        kind = "whole" if is_whole else "finite"
-        wanted = f"must be a {kind} number {text}".rstrip()
-        name = f"{type(instance).__name__}.{field.name}"
-        if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)):
-            raise ValueError(f"{name} {wanted}, was {value!r}")
-        if not _is_finite(value) or not all(_holds(value, w, b) for w, b in bounds.items()):
-            raise ValueError(f"{name} {wanted}, was {value!r}")
+    for name, is_whole, bounds in _declared(type(instance)):  # type: ignore[arg-type]  # it hashes
+        value = getattr(instance, name)
+        is_number = isinstance(value, int if is_whole else (int, float))
+        if (
+            not is_number
+            or isinstance(value, bool)
+            or not _is_finite(value)
+            or not all(_holds(value, word, bound) for word, bound in bounds)
+        ):
+            text = " and ".join(f"{_WORDS[word]} {bound:g}" for word, bound in bounds)
+            wanted = f"must be a {'whole' if is_whole else 'finite'} number {text}".rstrip()
+            raise ValueError(f"{type(instance).__name__}.{name} {wanted}, was {value!r}")
+
+
+@functools.cache
+def _declared(kind: type[Any]) -> tuple[tuple[str, bool, tuple[tuple[str, float], ...]], ...]:
+    # The bounded fields of a class: name, whether whole numbers only, and the bounds.
+    return tuple(
+        (field.name, field.type in (int, "int"), tuple(field.metadata["bounds"].items()))
+        for field in dataclasses.fields(kind)
+        if field.metadata.get("bounds") is not None
+    )

@@ -72,7 +72,7 @@ class _Problem:
         self._law, self._errors = GARCH(p=1, o=1, q=1), StudentsT()
         self._returns = np.ascontiguousarray(scaled)
         self._backcast = self._law.backcast(self._returns)
-        self._variances = np.zeros(scaled.shape)
+        self._variances = np.zeros(scaled.size)
         first = self._law.starting_values(self._returns)
         self._limits = self._law.variance_bounds(self._returns)
         self._n = first.size
@@ -101,7 +101,7 @@ class _Problem:
         """Give the negative log-likelihood."""
         variances = self.variances(params)
         told: Any = self._errors.loglikelihood(params[self._n :], self._returns, variances)
-        lost = -1.0 * told
+        lost: float = -1.0 * told
         self._last = params.copy(), lost
         return lost
 

@@ -39,7 +39,8 @@ def conditional_sigmas(prices: NDArray[np.float64], *, config: CVaRConfig) -> ND
     share = np.where(count <= warmup, 1.0 / np.maximum(count, 1.0), 1.0 - config.filter_lambda)
     variances = np.zeros(squares.shape)
     variance = np.zeros(prices.shape[1])
-    for t, is_whole in enumerate(is_seen.all(axis=1).tolist()):
+    whole: list[bool] = np.all(is_seen, axis=1).tolist()
+    for t, is_whole in enumerate(whole):
         square = squares[t] if is_whole else np.where(is_seen[t], squares[t], variance)
         variance = np.add(variance, share[t] * (square - variance), out=variances[t])
     sigmas = np.full(prices.shape, np.nan)

@@ -6,6 +6,14 @@ from instgov_dagster.governance.audit.canonical import (
     inputs_hash,
     sha256_of,
 )
+from instgov_dagster.governance.audit.digest import Digest
 from instgov_dagster.governance.audit.frame_hash import frame_sha256
 
-__all__ = ["array_sha256", "canonical_json", "frame_sha256", "inputs_hash", "sha256_of"]
+__all__ = [
+    "Digest",
+    "array_sha256",
+    "canonical_json",
+    "frame_sha256",
+    "inputs_hash",
+    "sha256_of",
+]

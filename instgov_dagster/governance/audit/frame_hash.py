@@ -36,7 +36,7 @@ def _type_name(dtype: pl.DataType) -> str:
 
 
 def _text(digest: _Digest, series: pl.Series) -> None:
-    filled = series.fill_null("")
+    filled = series.fill_null("") if series.null_count() else series
     _bytes(digest, filled.str.len_bytes().to_numpy().astype("<u4"))
     joined = filled.str.join("")
     _write(digest, joined.item() if len(joined) else "")
@@ -44,20 +44,25 @@ def _text(digest: _Digest, series: pl.Series) -> None:
 
 def _nested(digest: _Digest, series: pl.Series) -> None:
     lists = series.arr.to_list() if isinstance(series.dtype, pl.Array) else series
-    lengths = lists.list.len().fill_null(0)
-    _bytes(digest, lengths.to_numpy().astype("<u4"))
+    lengths = lists.list.len().fill_null(0).to_numpy()
+    _bytes(digest, lengths.astype("<u4"))
     # An empty list would explode into a null of its own.
-    _column(digest, lists.filter(lengths > 0).explode())
+    held = lists if lengths.all() else lists.filter(pl.Series(lengths > 0))
+    _column(digest, held.explode())
 
 
 def _numbers(digest: _Digest, series: pl.Series) -> None:
+    has_null = series.null_count() > 0
     if series.dtype.is_float():
-        values = series.fill_null(0.0).to_numpy().copy()
-        values[np.isnan(values)] = np.nan  # every NaN is one NaN
+        values = (series.fill_null(0.0) if has_null else series).to_numpy()
+        is_nan = np.isnan(values)
+        if is_nan.any():
+            values = np.where(is_nan, np.nan, values)  # every NaN is one NaN
     elif series.dtype == pl.Boolean:
-        values = series.fill_null(value=False).to_numpy()
+        values = (series.fill_null(value=False) if has_null else series).to_numpy()
     else:
-        values = series.to_physical().fill_null(0).to_numpy()
+        physical = series.to_physical()
+        values = (physical.fill_null(0) if has_null else physical).to_numpy()
     _bytes(digest, values.astype(values.dtype.newbyteorder("<")))
 
 
@@ -66,7 +71,8 @@ def _column(digest: _Digest, series: pl.Series) -> None:
     _write(digest, _type_name(dtype), str(len(series)))
     if dtype == pl.Null:
         return
-    _bytes(digest, np.packbits(series.is_null().to_numpy()))
+    is_null = series.is_null().to_numpy() if series.null_count() else np.zeros(len(series), bool)
+    _bytes(digest, np.packbits(is_null))
     if isinstance(dtype, pl.Struct):
         for field in sorted(dtype.fields, key=lambda field: field.name):
             _write(digest, field.name)

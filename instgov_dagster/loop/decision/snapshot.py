@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from instgov_dagster.beliefs.hot.published import restore_night
 from instgov_dagster.beliefs.regime import RegimeBelief, belief_from_row
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
-from instgov_dagster.governance.audit import frame_sha256, sha256_of
+from instgov_dagster.governance.audit import Digest, frame_sha256, sha256_of
 from instgov_dagster.governance.veto import vetoes_from_frame
 from instgov_dagster.loop.decision.blocks import StandingBlocks, standing_blocks
 from instgov_dagster.loop.decision.forecasting import DayModels, Forecasts, day_models
@@ -30,6 +31,8 @@ SNAPSHOT_TABLES = (
     "market_impact",
     "vetoes",
 )
+
+_REASONS = {code.value: code for code in ReasonCode}
 
 #: What a session stands on: those, and the models as the night left them.
 HOT_TABLE = "belief_state"
@@ -54,8 +57,8 @@ class Snapshot:
 
     Attributes
     ----------
-    content_sha256
-        Digest of what the tables say: equal wherever and whenever the same night was made.
+    content
+        Of the tables it was laid out from.
     symbols
         Every tradable symbol of the universe, sorted, ineligible ones included.
     vetoes
@@ -71,7 +74,7 @@ class Snapshot:
     """
 
     snapshot_id: str
-    content_sha256: str
+    content: Digest
     asof: date
     symbols: tuple[str, ...]
     asset_class: tuple[AssetClass, ...]
@@ -98,14 +101,19 @@ class Snapshot:
     places: NDArray[np.intp]
     models: DayModels | None
 
+    @property
+    def content_sha256(self) -> str:
+        """Digest of what the tables say: equal wherever and whenever the same night was made."""
+        return str(self.content)
+
 
 def _column(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:
-    return frame[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    return frame[name].to_numpy().astype(np.float64, copy=False)  # a null is NaN
 
 
 def _codes(frame: pl.DataFrame) -> tuple[tuple[ReasonCode, ...], ...]:
     return tuple(
-        tuple(ReasonCode(code) for code in codes) for codes in frame["reason_codes"].to_list()
+        tuple(_REASONS[code] for code in codes) for codes in frame["reason_codes"].to_list()
     )
 
 
@@ -142,15 +150,20 @@ def _forecasts(
     arrays = {field: np.full(shape, np.nan) for field, _ in names}
     has_flipped, is_healthy = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     reasons: dict[tuple[int, int], tuple[ReasonCode, ...]] = {}
+    values = {field: _column(health, source) for field, source in names}
+    flipped, healthy = (health[n].to_numpy() for n in ("autocorr_flip_detected", "is_healthy"))
+    codes, model_ids = _codes(health), health["model_id"].to_numpy()
+    places = np.array([columns.get(name, -1) for name in health["symbol"].to_list()], dtype=np.intp)
     for k, view in enumerate(strategies):
-        rows = health.filter(pl.col("model_id") == view.model_id)
-        codes = _codes(rows)
-        at = np.array([columns[symbol] for symbol in rows["symbol"].to_list()], dtype=np.intp)
-        for field, source in names:
-            arrays[field][k, at] = _column(rows, source)
-        has_flipped[k, at] = rows["autocorr_flip_detected"].to_numpy()
-        is_healthy[k, at] = rows["is_healthy"].to_numpy()
-        reasons.update({(k, int(i)): code for i, code in zip(at, codes, strict=True)})
+        mine = np.flatnonzero(model_ids == view.model_id)
+        at = places[mine]
+        if at.size and at.min() < 0:
+            raise ValueError(f"model_decay_metrics must hold the symbols {symbols} alone")
+        for field, column in values.items():
+            arrays[field][k, at] = column[mine]
+        has_flipped[k, at] = flipped[mine]
+        is_healthy[k, at] = healthy[mine]
+        reasons.update({(k, i): codes[n] for i, n in zip(at.tolist(), mine.tolist(), strict=True)})
     is_usable = is_healthy.copy()
     for place, found in reasons.items():
         is_usable[place] &= ReasonCode.SINGLE_MODEL not in found
@@ -252,7 +265,7 @@ def snapshot_from_tables(
     forecasts = _forecasts(tables["model_decay_metrics"], symbols, strategies)
     return Snapshot(
         snapshot_id=snapshot_id,
-        content_sha256=_content_sha256(tables),
+        content=Digest(partial(_content_sha256, dict(tables))),
         asof=asof,
         symbols=symbols,
         asset_class=asset_class,

@@ -8,10 +8,17 @@ import polars as pl
 
 from instgov_dagster.bars.quotes import Quotes
 from instgov_dagster.capital.auction.engine.hot import HotSolver
+from instgov_dagster.capital.auction.result import AuctionResult
 from instgov_dagster.governance.decisions import decisions_to_frame
 from instgov_dagster.governance.state.rows import state_from_frame
-from instgov_dagster.loop.cycle import CycleDecision, CycleState, decide, opening_state
-from instgov_dagster.loop.decision.book import book_from_frame
+from instgov_dagster.loop.cycle import (
+    CycleDecision,
+    CycleState,
+    decide,
+    hold_auction,
+    opening_state,
+)
+from instgov_dagster.loop.decision.book import Book, book_from_frame
 from instgov_dagster.loop.decision.rows import allocations_frame
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.steps.context import NightContext, Tables
@@ -41,17 +48,23 @@ def night_snapshot(tables: Tables, context: NightContext) -> Snapshot:
 
 def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
     """Decide the night's cycle from its tables; the same tables give the same decision."""
+    decision, _ = decide(*_told(tables, context), context.policy, solver=HotSolver())
+    return decision
+
+
+def compete_night(tables: Tables, context: NightContext) -> AuctionResult:
+    """Hold the auction of `decide_night` alone."""
+    return hold_auction(*_told(tables, context), context.policy, solver=HotSolver())
+
+
+def _told(tables: Tables, context: NightContext) -> tuple[Snapshot, Quotes, Book, CycleState]:
     snapshot = night_snapshot(tables, context)
-    state = _state(snapshot, context, state_from_frame(tables["system_state"]))
-    decision, _ = decide(
+    return (
         snapshot,
         night_quotes(snapshot, context.known_at),
         book_from_frame(tables["portfolio"]),
-        state,
-        context.policy,
-        solver=HotSolver(),
+        _state(snapshot, context, state_from_frame(tables["system_state"])),
     )
-    return decision
 
 
 def _state(snapshot: Snapshot, context: NightContext, system: SystemState) -> CycleState:

@@ -87,7 +87,8 @@ def test_a_search_that_did_not_converge_or_left_the_bounds_is_no_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = FitJob(DAILY[1:, 0], 0.9999)
-    found = Found(np.array([0.01, 0.05, 0.05, 0.85, 6.0]), False, 1.0, 1.0)
+    params = np.array([0.01, 0.05, 0.05, 0.85, 6.0])
+    found = Found(params, has_converged=False, log_likelihood=1.0, last_volatility=1.0)
 
     def is_fit(searched: Found | None) -> bool:
         monkeypatch.setattr(garch_fit, "search_gjr", lambda _scaled: searched)

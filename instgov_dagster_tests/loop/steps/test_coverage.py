@@ -17,9 +17,9 @@ from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.loop.steps.coverage import (
     COVERAGE_SCHEMA,
     FORECAST_SCHEMA,
+    HeldReturns,
     cover_risk,
     forecast_risk,
-    HeldReturns,
     realised_outcomes,
 )
 from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe

@@ -12,7 +12,7 @@ from instgov_dagster.bars.providers import history_providers
 from instgov_dagster.governance.veto import VETO_SCHEMA, veto_data_dependency
 from instgov_dagster.loop.steps import beliefs
 from instgov_dagster.loop.steps.context import NightContext, Tables
-from instgov_dagster.loop.steps.decision import decide_night
+from instgov_dagster.loop.steps.decision import compete_night
 from instgov_dagster.vocabulary.bars import AssetClass, Market, SymbolStatus
 from instgov_dagster.vocabulary.governance import ALL, ScopedFinding
 
@@ -109,7 +109,7 @@ def solve_without(
 
 
 def _target(tables: Tables, symbols: tuple[str, ...], context: NightContext) -> Floats:
-    bids = decide_night(tables, context).auction.bids
+    bids = compete_night(tables, context).bids
     net = dict(bids.group_by("symbol").agg(pl.col("weight").sum()).iter_rows())
     return np.array([net.get(symbol, 0.0) for symbol in symbols])
 

@@ -105,7 +105,7 @@ class Memory:
             else pl.DataFrame(list(rows), schema=schema, orient="row")
         )
         if more.height:
-            self.tables[name] = pl.concat([self.tables[name], more])
+            self.tables[name] = pl.concat([self.tables[name], more], rechunk=True)
 
     def forget(self, day: date, policy: HistoryPolicy) -> None:
         """Drop what no night from a day on can read any more: it lies before every window."""

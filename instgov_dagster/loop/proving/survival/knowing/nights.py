@@ -172,8 +172,8 @@ class Nights:
             evaluated=last,
         )
         return Learnt(
-            fits=pl.concat([night.learnt.fits, night.tables["sigma_fits"]]),
-            trials=pl.concat([night.learnt.trials, trials]),
+            fits=pl.concat([night.learnt.fits, night.tables["sigma_fits"]], rechunk=True),
+            trials=pl.concat([night.learnt.trials, trials], rechunk=True),
         )
 
     def _close(self, opened: list[_Open]) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:

@@ -126,10 +126,9 @@ def _object_store(environment: Mapping[str, str]) -> ObjectStore:
     missing = [name for name in (_KEY_VARIABLE, _SECRET_VARIABLE) if not environment.get(name)]
     if missing:
         raise InputError(f"{DATA_VARIABLE} in an object store must have {missing[0]} set")
-    endpoint = urlsplit(environment.get(ENDPOINT_VARIABLE, ""))
-    if (endpoint.scheme, bool(endpoint.netloc)) not in {
-        ("", False), ("http", True), ("https", True),
-    }:  # fmt: skip
+    text = environment.get(ENDPOINT_VARIABLE, "")
+    endpoint = urlsplit(text)
+    if text and not (endpoint.scheme in {"http", "https"} and endpoint.netloc):
         raise InputError(f"{ENDPOINT_VARIABLE} must be http(s)://host:port")
     return ObjectStore(
         key_id=environment[_KEY_VARIABLE],

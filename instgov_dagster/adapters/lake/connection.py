@@ -87,16 +87,14 @@ class Lake:
         SystemHalt
             ``DISK_FULL`` if the disk is full.
         """
-        told: str | None = None
         try:
             yield
         except duckdb.Error as error:
             told = self.address.without_secrets(str(error))
-        # Raised out here: the cause's own text may hold the password.
-        if told is not None:
+            # Without its cause: that one's text may hold the password.
             if is_full(told):
-                raise SystemHalt(ReasonCode.DISK_FULL, told)
-            raise LakeUnavailable(told)
+                raise SystemHalt(ReasonCode.DISK_FULL, told) from None
+            raise LakeUnavailable(told) from None
 
     def _attach(self, *, read_only: bool, at: datetime | int | None) -> str:
         options = [f"DATA_PATH {_text(self.address.data)}"]

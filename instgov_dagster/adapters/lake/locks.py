@@ -71,7 +71,6 @@ def part_locks(address: LakeAddress) -> Iterator[PartLocks]:
     """
     import psycopg2
 
-    told: str | None = None
     try:
         connection = psycopg2.connect(address.catalog, connect_timeout=10)
         try:
@@ -82,7 +81,5 @@ def part_locks(address: LakeAddress) -> Iterator[PartLocks]:
         finally:
             connection.close()
     except psycopg2.Error as error:
-        told = address.without_secrets(str(error))
-    # Raised out here: the cause's own text may hold the password.
-    if told is not None:
-        raise LakeUnavailable(told)
+        # Without its cause: that one's text may hold the password.
+        raise LakeUnavailable(address.without_secrets(str(error))) from None

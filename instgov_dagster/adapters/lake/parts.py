@@ -61,8 +61,9 @@ class Division:
         self, here: duckdb.DuckDBPyConnection, there: duckdb.DuckDBPyConnection
     ) -> list[str]:
         """Name the parts of one store that the other does not hold alike, sorted."""
-        held = self.marks(there)
-        return sorted(part for part, mark in self.marks(here).items() if held.get(part) != mark)
+        mine = self.marks(here)
+        held = self.marks(there) if mine else {}
+        return sorted(part for part, mark in mine.items() if held.get(part) != mark)
 
 
 def divisions(tables: dict[str, Columns]) -> tuple[Division, ...]:

@@ -14,6 +14,7 @@ import pytest
 from instgov_dagster.adapters.lake import Lake, differences, push
 from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.adapters.store.night_store import read_night
+from instgov_dagster.adapters.store.projector.rows import LIVE_TABLES
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
 from instgov_dagster_tests.adapters.lake.lakes import add_bars, empty_home
 from instgov_dagster_tests.adapters.lake.writers import start
@@ -54,7 +55,10 @@ def test_the_page_s_commands_run_as_they_stand(
     first, second = (Home(tmp_path / name / "data") for name in ("first", "second"))
     found = {one.table: one for one in differences(lake, first)}
     assert {one.table for one in found.values() if one.missing or one.extra} == set()
-    # The night pushed by itself, the session's cycles came with the push after it.
+    # The night pushed by itself: what came with the push after it are the session's tables.
+    pushed = re.search(r"^\d+ rows into (\d+) tables: snapshot \d+$", done.stdout, re.MULTILINE)
+    assert pushed is not None
+    assert 1 <= int(pushed.group(1)) <= len(LIVE_TABLES)
     assert found["warehouse.governance_decisions"].rows > 0
     assert found["live.live_cycles"].rows == 3
     assert set(pl.read_parquet(tmp_path / "bars.parquet")["symbol"]) == {"KO", "SPY"}

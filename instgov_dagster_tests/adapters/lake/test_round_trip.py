@@ -27,6 +27,23 @@ def lacking(lake: Lake, home: Home) -> dict[str, tuple[int, int]]:
     return {one.table: (one.missing, one.extra) for one in found if one.missing or one.extra}
 
 
+def test_what_was_pushed_answers_as_the_home_does_and_as_it_stood_before(
+    lake: Lake, tmp_path: Path
+) -> None:
+    home = empty_home(tmp_path / "one")
+    add_bars(home, bars("ABC", [1.0, 2.0, 3.0], payload="first"))
+    first = push(lake, home, pushed_at=NIGHT)
+    assert first.added == {"warehouse.bar_sources": 1, "warehouse.bar_versions": 3}
+    add_bars(home, bars("ABC", [1.0, 2.5, 3.0], payload="second"), run_id="second")
+    assert push(lake, home, pushed_at=NIGHT).added["warehouse.bar_versions"] == 1
+    with store(home).reader() as mine, lake.reader() as con:
+        assert_frame_equal(as_of(mine, ["ABC"], LATER), as_of(con, ["ABC"], LATER))
+        assert as_of(con, ["ABC"], LATER)["close"].to_list() == [1.0, 2.5, 3.0]
+    with lake.reader(at=first.snapshot) as con:
+        assert as_of(con, ["ABC"], LATER)["close"].to_list() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.nightly
 def test_what_was_pushed_is_not_pushed_again_and_comes_back_row_for_row(
     lake: Lake, tmp_path: Path
 ) -> None:
@@ -57,6 +74,7 @@ def test_what_was_pushed_is_not_pushed_again_and_comes_back_row_for_row(
     assert not (tmp_path / "early" / "warehouse.duckdb").exists()
 
 
+@pytest.mark.nightly
 def test_a_home_that_went_its_own_way_is_refused_and_the_lake_stays_as_it_was(
     lake: Lake, tmp_path: Path
 ) -> None:

@@ -112,6 +112,7 @@ class Canaries:
             monkeypatch.setenv(name, CANARIES[name])
         monkeypatch.setenv("INSTGOV_LAKE_DATA", str(self.home / "lake"))
         monkeypatch.setenv("INSTGOV_LEASE_NAME", "canaries")
+        monkeypatch.setenv("INSTGOV_CONFIG", str(rehearsal.config))
 
     def at(self, variable: str, address: str, word: str = "") -> None:
         """Name a database by its address, with a canary for a password."""
@@ -176,7 +177,7 @@ def test_no_secret_is_in_any_byte_of_a_home_or_of_what_was_said(
         one.at("INSTGOV_LEASE_URL", url)
         wire.fail("POST /v2/orders", acts=True, times=1, status=504, body=echo)
         wire.fail("GET /v2/stocks/quotes/latest", times=2, spares=3, status=500, body=echo)
-        assert one.call("live", "--cycles", "8", "--period", "0") == 0
+        assert one.call("live", "--cycles", "8", "--period", "0") == 0, one.said[-1][-2000:]
         # Alerts that no channel takes, tried again, and taken.
         tick = logging.getLogger("a.tick")
         for mood in (Mood.REFUSES, Mood.CUTS, Mood.TAKES):

@@ -97,7 +97,11 @@ def read_minutes(
 
 
 def _of_their_kinds(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
-    kinds = {"symbol": pl.String, "market": pl.String, "ts_local": pl.Datetime("us")}
+    kinds: dict[str, pl.DataType] = {
+        "symbol": pl.String(),
+        "market": pl.String(),
+        "ts_local": pl.Datetime("us"),
+    }
     try:
         typed = rows.with_columns(
             *(pl.col(name).cast(kind) for name, kind in kinds.items()),

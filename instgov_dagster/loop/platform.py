@@ -229,8 +229,8 @@ def open_platform(
     Raises
     ------
     InputError
-        On bad rules, a bad universe, a bad folder of bars or a home of another market; nothing
-        is written then.
+        On bad rules, universe, folder of bars or address of a lake, or a home of another market;
+        nothing is written then.
     WarehouseBusy, WarehouseCorrupt, SystemHalt
         Where the store cannot be used.
     """
@@ -239,8 +239,7 @@ def open_platform(
     )
     policy = load_policy(config_dir)
     configured = load_universe(config_dir)
-    time = clock or RealClock()
-    lake = lake_from(environment)
+    time, lake = clock or RealClock(), lake_from(environment)
     account = execution_account(settings.market, policy.providers.broker, environment)
     source = _open_market(settings, configured, policy, environment, time)
     universe = source.universe(configured)

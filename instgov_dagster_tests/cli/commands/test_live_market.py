@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from instgov_dagster_tests.adapters.wire.rehearsal import AGREED, TRADING, Rehearsal
 from instgov_dagster_tests.adapters.wire.world import SECRETS
 from instgov_dagster_tests.cli.processes import instgov
-from instgov_dagster_tests.cli.rehearsal import AGREED, TRADING, Rehearsal
 
 
 def test_a_night_and_a_session_over_the_wire_end_with_zero_and_agree(

@@ -20,8 +20,8 @@ from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
 from instgov_dagster_tests.adapters.alerts.servers import Listeners, Mood, listening
 from instgov_dagster_tests.adapters.lake.lakes import new_catalog
 from instgov_dagster_tests.adapters.runtime.servers import postgres
+from instgov_dagster_tests.adapters.wire.rehearsal import TRADING, Rehearsal
 from instgov_dagster_tests.adapters.wire.world import SECRETS
-from instgov_dagster_tests.cli.rehearsal import TRADING, Rehearsal
 
 #: What each variable holds that only its own service may see.
 CANARIES = {
@@ -57,7 +57,7 @@ def contents(path: Path) -> Iterator[bytes]:
     if path.suffix == ".gz":
         yield gzip.decompress(body)
     elif path.suffix == ".parquet":
-        yield pl.read_parquet(io.BytesIO(body)).write_ndjson().encode()
+        yield str(pl.read_parquet(io.BytesIO(body)).rows()).encode()
     elif path.suffix == ".duckdb":
         with duckdb.connect(str(path), read_only=True) as con:
             for (name,) in con.execute("SELECT table_name FROM duckdb_tables()").fetchall():

@@ -7,6 +7,7 @@ import dagster as dg
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, WAREHOUSE_POOL, Wing
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.governance import Phase
 
 if TYPE_CHECKING:
     from instgov_dagster.adapters.lake import PushReport
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     deps=["dashboard_tables"],
     owners=Wing.GOVERNANCE.owners,
     kinds={"duckdb", "postgres", "parquet"},
+    tags={"instgov/phase": Phase.LIVE_TRADING.value},
     code_version=CODE_VERSION,
     pool=WAREHOUSE_POOL,
     output_required=False,

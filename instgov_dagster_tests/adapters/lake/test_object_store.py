@@ -43,7 +43,7 @@ def endpoint() -> Iterator[str]:
 
 def _await(address: str) -> None:
     clock = RealClock()
-    for _ in range(300):
+    for _ in range(1500):
         try:
             requests.get(f"{address}/moto-api", timeout=5)
         except requests.ConnectionError:

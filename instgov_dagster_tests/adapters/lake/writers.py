@@ -42,7 +42,7 @@ def push_at_once(writers: list[subprocess.Popen[str]]) -> list[tuple[float, floa
         writer.stdin.flush()
     told = []
     for writer in writers:
-        out, _ = writer.communicate(timeout=240)
+        out, _ = writer.communicate(timeout=900)
         assert writer.returncode == 0
         word, first, last, rows = out.split()
         assert word == "pushed"

@@ -13,7 +13,7 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly mutation check browser deployed sbom bench performance docs lock clean
+.PHONY: help run dev test nightly mutation check browser deployed lake sbom bench performance docs lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ $(BIN)/uv:
 
 .venv/.bench: .venv/.dev requirements-bench.lock
 	@$(UV) pip install --quiet --require-hashes -r requirements-bench.lock
+	@touch $@
+
+.venv/.lake: .venv/.dev instgov_dagster_tests/adapters/lake/requirements.lock
+	@$(UV) pip install --quiet --require-hashes -r instgov_dagster_tests/adapters/lake/requirements.lock
 	@touch $@
 
 run: .venv/.done  ## one night and one governed live session on the embedded market (SIMULATED)
@@ -70,6 +74,9 @@ check: .venv/.dev  ## style, format, architecture, types, security; advisories w
 deployed: .venv/.dev  ## the deployed instance as separate processes on a real Postgres: a night, two sessions, an end
 	@$(BIN)/python -m pytest -m nightly instgov_dagster_tests/repository/deploy/test_deployed.py $(ARGS)
 
+lake: .venv/.lake  ## the lake on a real Postgres: two writers at once, there and back, an object store
+	@$(BIN)/python -m pytest -m "nightly or not nightly" instgov_dagster_tests/adapters/lake $(ARGS)
+
 sbom: .venv/.dev  ## print the bill of materials of the runtime's lock (CycloneDX)
 	@$(BIN)/python -m instgov_dagster_tests.repository.security.sbom
 
@@ -88,11 +95,12 @@ docs: .venv/.dev  ## write the generated pages again (roadmap, reasons, governan
 	@$(BIN)/python -m instgov_dagster_tests.repository.roadmap
 
 # Pins and hashes, no addresses, for every platform; what tests and benches need goes into locks of its own.
-lock: $(BIN)/uv  ## compile the four locks again from pyproject.toml
+lock: $(BIN)/uv  ## compile the five locks again from pyproject.toml
 	@$(COMPILE) --output-file requirements.lock
 	@$(COMPILE) --group dev --output-file requirements-dev.lock
-	@$(COMPILE) --extra deploy --constraint requirements-dev.lock --output-file deploy/requirements.lock
+	@$(COMPILE) --extra deploy --extra lake --constraint requirements-dev.lock --output-file deploy/requirements.lock
 	@$(COMPILE) --extra bench --constraint requirements-dev.lock --output-file requirements-bench.lock
+	@$(COMPILE) --group store --constraint requirements-dev.lock --output-file instgov_dagster_tests/adapters/lake/requirements.lock
 
 clean:  ## remove the environment and the caches; never data/
 	@rm -rf .venv mutants .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

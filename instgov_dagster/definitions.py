@@ -32,6 +32,7 @@ from instgov_dagster.defs.governance import (
     live,
     nightly,
     proving,
+    shipping,
     showing,
     surviving,
     vetoes,
@@ -48,6 +49,7 @@ _WINGS = (
     live,
     proving,
     showing,
+    shipping,
     drills,
     surviving,
 )

@@ -8,6 +8,7 @@ from instgov_dagster.cli.commands import (
     bench,
     health,
     inspect,
+    lake,
     operate,
     prove,
     run,
@@ -42,4 +43,5 @@ app.command(name="drill")(prove.drill_command)
 app.command(name="survive")(survive.survive_command)
 app.add_typer(audit.app, name="audit")
 app.add_typer(bench.app, name="bench")
+app.add_typer(lake.app, name="lake")
 app.add_typer(veto.app, name="veto")

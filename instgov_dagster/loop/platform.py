@@ -13,6 +13,7 @@ from instgov_dagster.adapters.config import (
     load_universe,
 )
 from instgov_dagster.adapters.journal import Journal, Position, key_from, read_anchors
+from instgov_dagster.adapters.lake.address import LakeAddress, lake_from
 from instgov_dagster.adapters.markets.binding import bind_market, require_market
 from instgov_dagster.adapters.markets.files import FilesMarket
 from instgov_dagster.adapters.markets.protocol import MarketSource
@@ -92,6 +93,7 @@ class Platform:
     entitled: frozenset[str]
     lease_url: str | None = None
     lease_name: str = "instgov"
+    lake: LakeAddress | None = None
     clock: Clock = field(default_factory=RealClock)
     account: BrokerAccount = BrokerAccount.EMBEDDED
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -227,8 +229,8 @@ def open_platform(
     Raises
     ------
     InputError
-        On bad rules, a bad universe, a bad folder of bars or a home of another market; nothing
-        is written then.
+        On bad rules, universe, folder of bars or address of a lake, or a home of another market;
+        nothing is written then.
     WarehouseBusy, WarehouseCorrupt, SystemHalt
         Where the store cannot be used.
     """
@@ -237,7 +239,7 @@ def open_platform(
     )
     policy = load_policy(config_dir)
     configured = load_universe(config_dir)
-    time = clock or RealClock()
+    time, lake = clock or RealClock(), lake_from(environment)
     account = execution_account(settings.market, policy.providers.broker, environment)
     source = _open_market(settings, configured, policy, environment, time)
     universe = source.universe(configured)
@@ -259,6 +261,7 @@ def open_platform(
         entitled=entitled_providers(environment, policy.history.window_days),
         lease_url=environment.get(LEASE_URL_VARIABLE) or None,
         lease_name=environment.get(LEASE_NAME_VARIABLE) or "instgov",
+        lake=lake,
         clock=time,
         account=account,
         environment=environment,

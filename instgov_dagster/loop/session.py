@@ -11,7 +11,7 @@ from typing import Any
 
 from instgov_dagster.adapters.journal import Journal
 from instgov_dagster.adapters.runtime import Lease, replace_durably, require_free_space
-from instgov_dagster.adapters.stopping import StopRequest, graceful_stop, wait_until
+from instgov_dagster.adapters.runtime.stopping import StopRequest, graceful_stop, wait_until
 from instgov_dagster.adapters.store.published import SUMMARY_FILE
 from instgov_dagster.bars.calendars import open_mask
 from instgov_dagster.capital.auction.engine.hot import HotSolver

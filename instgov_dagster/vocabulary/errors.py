@@ -82,3 +82,7 @@ class Fenced(InstgovError):  # noqa: N818  # a state of the world, not a mistake
 
 class WarehouseBusy(InstgovError):  # noqa: N818  # a state of the world, not a mistake
     """The warehouse stayed locked by another process past the wait; nothing latches."""
+
+
+class LakeUnavailable(InstgovError):  # noqa: N818  # a state of the world, not a mistake
+    """The lake's catalog or data cannot be reached; what was to be pushed is pushed later."""

@@ -78,6 +78,7 @@ PARENTS = {
         "belief_pictures",
         "model_trials",
     },
+    "lake_history": {"dashboard_tables"},
     "governance_report": {"audit_chain", "reconciliation", "report_card"},
     "fire_drills": set(),
     "survival_replay": set(),
@@ -96,7 +97,7 @@ GROUPS = {
     ],
     "governance": [
         "audit_chain", "compacted_journal", "dashboard_tables", "decision_journal", "fire_drills",
-        "governance_decisions", "governance_report", "live_decisions", "portfolio",
+        "governance_decisions", "governance_report", "lake_history", "live_decisions", "portfolio",
         "published_snapshot", "reconciliation", "report_card", "strategy_lifecycle",
         "survival_replay", "veto_findings", "vetoes",
     ],
@@ -173,12 +174,13 @@ LIVE = {"decision_journal", "live_decisions", "portfolio"}
 AFTER = {
     "audit_chain", "compacted_journal", "governance_report", "reconciliation", "report_card",
 }  # fmt: skip
+SHIPPED = {"lake_history"}  # after a night and after a session
 DRILLS = {"fire_drills"}
 SURVIVAL = {"survival_replay"}
 JOBS = {
     "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS - SURVIVAL,
     "governed_live_loop": LIVE,
-    "after_session": AFTER,
+    "after_session": AFTER | SHIPPED,
     "fire_drills": DRILLS,
     "survival_replay": SURVIVAL,
 }

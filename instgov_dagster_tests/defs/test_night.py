@@ -25,7 +25,7 @@ from instgov_dagster_tests.defs.test_definitions import BLOCKING, JOBS, WARNING
 from instgov_dagster_tests.loop.homes import ASOF, SYMBOLS
 
 NIGHT = "nightly_ingestion"
-STEPS = sorted(JOBS[NIGHT] - {"raw_bars", "published_snapshot", "dashboard_tables"})
+STEPS = sorted(JOBS[NIGHT] - {"raw_bars", "published_snapshot", "dashboard_tables", "lake_history"})
 
 
 @pytest.fixture
@@ -64,7 +64,13 @@ def test_one_run_takes_the_night_from_raw_bars_to_the_published_snapshot(
     assert assets_of(recorded_night.result)[0] == "raw_bars"
     order = assets_of(recorded_night.result)
     # what the models were worth decides nothing tonight, and delays no snapshot
-    after = {"model_evaluation", "model_trials", "belief_pictures", "dashboard_tables"}
+    after = {
+        "model_evaluation",
+        "model_trials",
+        "belief_pictures",
+        "dashboard_tables",
+        "lake_history",
+    }
     assert set(order[order.index("published_snapshot") + 1 :]) == after
 
 

@@ -15,6 +15,7 @@ from instgov_dagster.adapters.alerts.settings import (
     SmtpTarget,
     WebhookTarget,
 )
+from instgov_dagster.adapters.runtime.quiet import keep_addresses_quiet
 
 _MOST_SUBJECT = 150
 
@@ -113,6 +114,7 @@ class WebhookChannel:
     name = "webhook"
 
     def __init__(self, target: WebhookTarget) -> None:
+        keep_addresses_quiet()
         self._target = target
 
     def send(self, alert: Alert, *, deadline_seconds: float) -> None:

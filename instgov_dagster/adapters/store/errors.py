@@ -44,6 +44,11 @@ def is_locked(error: duckdb.Error) -> bool:
     return isinstance(error, duckdb.IOException) and _LOCKED in str(error)
 
 
+def is_full(text: str) -> bool:
+    """Say whether an error's text says that a disk is full."""
+    return any(words in text for words in _FULL)
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn DuckDB's errors on the file itself into the system's; the others pass.
@@ -64,7 +69,7 @@ def translated(path: Path) -> Iterator[None]:
         detail = f"{path}: {' '.join(text.split())}"
         if is_locked(error) or _OTHER_MODE in text:
             raise WarehouseBusy(detail) from error
-        if any(words in text for words in _FULL):
+        if is_full(text):
             raise SystemHalt(ReasonCode.DISK_FULL, detail) from error
         is_fatal = isinstance(error, duckdb.FatalException | duckdb.InternalException)
         is_torn = isinstance(error, duckdb.IOException | duckdb.SerializationException)

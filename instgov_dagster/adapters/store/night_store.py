@@ -249,7 +249,8 @@ def _held_asof(con: duckdb.DuckDBPyConnection, table: str) -> date | None:
 def _columns(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     rows = con.execute(
         "SELECT column_name, data_type FROM duckdb_columns()"
-        " WHERE table_name = ? AND schema_name = 'main' ORDER BY column_index",
+        " WHERE table_name = ? AND schema_name = current_schema()"
+        " AND database_name = current_database() ORDER BY column_index",
         [table],
     ).fetchall()
     columns = {str(name): str(kind) for name, kind in rows}

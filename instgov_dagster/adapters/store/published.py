@@ -234,7 +234,22 @@ def read_manifest(path: Path) -> dict[str, Any]:
     name = str(body.get("snapshot_id"))
     if not is_sound or not _SNAPSHOT_ID.fullmatch(name) or not name.endswith(digest[:_ID_DIGITS]):
         raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, f"{path} does not hash to its manifest")
+    if not _is_whole(body):
+        # The hash has no key: whoever writes the folder can make one. A name is no path.
+        detail = f"{path} must name tables, each with its sha256 and rows"
+        raise SystemHalt(ReasonCode.SNAPSHOT_MISSING, detail)
     return dict(body)
+
+
+def _is_whole(body: Mapping[str, Any]) -> bool:
+    tables = body["tables"]
+    return (
+        isinstance(body["meta"], dict)
+        and isinstance(tables, dict)
+        and all(_TABLE_NAME.fullmatch(name) for name in tables)
+        and all(isinstance(row, dict) and set(row) == {"sha256", "rows"} for row in tables.values())
+        and all(isinstance(row["rows"], int) for row in tables.values())
+    )
 
 
 def load_snapshot(

@@ -120,7 +120,7 @@ class Watch:
 
 def _serve(watch: Watch, host: str, port: int) -> None:
     from instgov_dagster.adapters.alerts.endpoint import Endpoint
-    from instgov_dagster.adapters.stopping import graceful_stop, wait_until
+    from instgov_dagster.adapters.runtime.stopping import graceful_stop, wait_until
 
     logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     every = timedelta(seconds=watch.policy.watch_every_seconds)

@@ -82,7 +82,7 @@ def _opened(
 def _serve(place: "Home", policy: "Policy", host: str, port: int) -> None:
     from instgov_dagster.adapters.journal import key_from
     from instgov_dagster.adapters.runtime import RealClock
-    from instgov_dagster.adapters.stopping import graceful_stop, wait_until
+    from instgov_dagster.adapters.runtime.stopping import graceful_stop, wait_until
     from instgov_dagster.dashboard.reading.board import BoardReader
     from instgov_dagster.dashboard.serving.server import DashboardServer, require_safe
     from instgov_dagster.dashboard.serving.watcher import Watcher

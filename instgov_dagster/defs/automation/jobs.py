@@ -37,10 +37,12 @@ NIGHT_ASSETS = (
     "model_trials",
     "belief_pictures",
     "dashboard_tables",
+    "lake_history",
 )
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
 AFTER_ASSETS = (
     "audit_chain", "compacted_journal", "reconciliation", "report_card", "governance_report",
+    "lake_history",
 )  # fmt: skip
 DRILL_ASSETS = ("fire_drills",)
 SURVIVAL_ASSETS = ("survival_replay",)

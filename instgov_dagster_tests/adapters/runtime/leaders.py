@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from instgov_dagster.adapters.journal import Journal
@@ -38,10 +39,10 @@ def host_folder(shared: Path, name: str) -> Path:
     return chain.parent.parent
 
 
-def start(folder: Path, url: str = "") -> subprocess.Popen[str]:
-    """Start a host."""
+def start(folder: Path, url: str = "", *, inside: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """Start a host; ``inside`` are the words that start a program in a network of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, str(folder), url],
+        [*inside, sys.executable, "-c", _PROGRAM, str(folder), url],
         cwd=_ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,8 +31,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Start a server that listens on loopback only; give its address, stop it at the end.
+def postgres(*, inside: Sequence[str] = (), also: Sequence[str] = ()) -> Iterator[str]:
+    """Start a server that listens on loopback; give its address, stop it at the end.
+
+    Parameters
+    ----------
+    inside
+        The words that start a program in a network of its own, as root.
+    also
+        Addresses of that network it listens on and trusts, beside loopback.
 
     Skips the test where none is installed, or none may be started.
     """
@@ -46,13 +53,20 @@ def postgres() -> Iterator[str]:
     if user is not None:
         shutil.chown(folder, user)
     port, data = free_port(), folder / "data"
-    options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
+    options = f"-p {port} -h {','.join(['127.0.0.1', *also])} -k {folder} -c fsync=off"
 
     def run(*words: str) -> None:
-        subprocess.run(words, check=True, capture_output=True, user=user, cwd=folder)
+        # In another network it is root that enters, and the server's user that goes on.
+        if inside and user is not None:
+            as_user = ("setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups")
+            words = (*inside, *as_user, *words)
+        start_as = None if inside else user
+        subprocess.run(words, check=True, capture_output=True, user=start_as, cwd=folder)
 
     try:
         run(initdb, "-D", str(data), "-U", "instgov", "-A", "trust", "--no-sync")
+        with (data / "pg_hba.conf").open("a", encoding="utf-8") as trusted:
+            trusted.writelines(f"host all all {one}/24 trust\n" for one in also)
         run(pg_ctl, "-D", str(data), "-w", "-o", options, "-l", str(folder / "log"), "start")
         try:
             yield f"postgresql://instgov@127.0.0.1:{port}/postgres"

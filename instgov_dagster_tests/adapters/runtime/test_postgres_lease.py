@@ -3,27 +3,24 @@
 import os
 import random
 import signal
-import subprocess
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from instgov_dagster.adapters.journal import read_frames, verify_chain
 from instgov_dagster.adapters.runtime import RealClock, VirtualClock
 from instgov_dagster.adapters.runtime.postgres_lease import GRACE_SECONDS, PostgresLease
 from instgov_dagster.vocabulary.errors import Fenced, LeaseHeld
-from instgov_dagster_tests.adapters.journal.chains import CHAIN, START
+from instgov_dagster_tests.adapters.journal.chains import START
 from instgov_dagster_tests.adapters.runtime.leaders import host_folder, start
 from instgov_dagster_tests.adapters.runtime.servers import Wire, postgres
-
-#: A host that says nothing for so long hangs: the test fails instead of waiting on.
-PATIENCE_SECONDS = 120.0
+from instgov_dagster_tests.adapters.runtime.watching import (
+    Watched,
+    require_one_leader_at_a_time,
+    wait_for_progress,
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,35 +117,9 @@ def test_a_server_that_does_not_answer_gives_no_lease_and_tells_no_password(
     assert "hidden" not in str(refused.value)
 
 
-@dataclass(slots=True, kw_only=True)
-class Watched:
-    """A host, the wire it hangs on, and all it said."""
-
-    host: subprocess.Popen[str]
-    wire: Wire
-    said: list[list[str]] = field(default_factory=list)
-
-    def listen(self) -> threading.Thread:
-        def read() -> None:
-            assert self.host.stdout is not None
-            for text in self.host.stdout:
-                self.said.append(text.split(maxsplit=3))
-
-        thread = threading.Thread(target=read)
-        thread.start()
-        return thread
-
-    def acks(self) -> int:
-        return sum(line[0] == "ack" for line in self.said)
-
-
-def wait_for_progress(hosts: list[Watched]) -> None:
-    """Return when some host acknowledged a frame that it had not when this was called."""
-    before, deadline = [one.acks() for one in hosts], time.monotonic() + PATIENCE_SECONDS
-    while [one.acks() for one in hosts] == before:
-        assert time.monotonic() < deadline, [one.said[-3:] for one in hosts]
-        assert [one.host.poll() for one in hosts] == [None] * len(hosts)
-        RealClock().sleep_until(RealClock().now() + timedelta(milliseconds=20))
+def wire_of(one: Watched) -> Wire:
+    assert one.wire is not None
+    return one.wire
 
 
 def partition(hosts: list[Watched], draw: random.Random) -> None:
@@ -156,31 +127,13 @@ def partition(hosts: list[Watched], draw: random.Random) -> None:
     chosen = draw.choice([hosts[:1], hosts[1:], hosts])
     is_silent, clock = draw.random() < 0.5, RealClock()
     for one in chosen:
-        one.wire.swallow() if is_silent else one.wire.cut()
+        wire_of(one).swallow() if is_silent else wire_of(one).cut()
     for _ in range(2):
         clock.sleep_until(clock.now() + timedelta(seconds=draw.uniform(0.02, 0.9)))
         for one in chosen:
-            one.wire.let_server_notice()
+            wire_of(one).let_server_notice()
     for one in chosen:
-        one.wire.mend()
-
-
-def require_one_leader_at_a_time(hosts: list[Watched], folder: Path) -> int:
-    """Hold all that was acknowledged against the chain; give how many leaders wrote."""
-    assert [line for one in hosts for line in one.said if line[0] == "halt"] == []
-    report = verify_chain(folder / "journal", CHAIN)
-    assert report.ok, report.reason
-    frames = list(read_frames(folder / "journal", CHAIN))
-    epochs = [frame.meta["epoch"] for frame in frames]
-    assert epochs == sorted(epochs)
-    told = [{int(line[1]) for line in one.said if line[0] == "led"} for one in hosts]
-    assert not told[0] & told[1]
-    heads = {frame.sequence: (frame.meta["epoch"], frame.head.hex()) for frame in frames}
-    for one in hosts:
-        for line in one.said:
-            if line[0] == "ack":
-                assert heads[int(line[2])] == (int(line[1]), line[3].strip())
-    return len(set(epochs))
+        wire_of(one).mend()
 
 
 def lead_under_partitions(url: str, folder: Path, *, partitions: int, seed: int) -> int:
@@ -204,7 +157,7 @@ def lead_under_partitions(url: str, folder: Path, *, partitions: int, seed: int)
         for one, thread in zip(hosts, threads, strict=True):
             one.host.wait()
             thread.join()
-            one.wire.close()
+            wire_of(one).close()
     return require_one_leader_at_a_time(hosts, folder / "one")
 
 
@@ -233,11 +186,11 @@ def test_a_host_that_was_paused_finds_another_leading_and_writes_nothing(
     new = next(one for one in hosts if one is not old)
     try:
         os.kill(old.host.pid, signal.SIGSTOP)
-        old.wire.cut()  # the server gave it up
+        wire_of(old).cut()  # the server gave it up
         seen = new.acks()
         while new.acks() == seen:
             wait_for_progress([new])
-        old.wire.mend()
+        wire_of(old).mend()
         os.kill(old.host.pid, signal.SIGCONT)
         wait_for_progress([new])
     finally:
@@ -246,6 +199,6 @@ def test_a_host_that_was_paused_finds_another_leading_and_writes_nothing(
             one.host.stdin.close()
             one.host.wait()
             thread.join()
-            one.wire.close()
+            wire_of(one).close()
     assert any(line[0] == "fenced" for line in old.said)
     assert require_one_leader_at_a_time(hosts, tmp_path / "one") >= 2

@@ -16,6 +16,20 @@ _ASKS = {"execute", "executemany", "sql"}
 #: itself, the schema or the catalog knows. Values are parameters, always.
 PUT_TOGETHER = {
     "adapters/backup/take.py": {"name"},
+    "adapters/lake/connection.py": {"', '.join(words)", "_name(schema)", "_text(str(path))"},
+    "adapters/lake/parts.py": {"names", "self.part", "self.table"},
+    "adapters/lake/pull.py": {"division.names", "division.order", "division.table"},
+    "adapters/lake/push.py": {
+        "division.names",
+        "division.order",
+        "division.part",
+        "division.table",
+        "key",
+        "lacking",
+        "schema",
+    },
+    "adapters/lake/schema.py": {"columns", "kind", "name", "schema", "table"},
+    "adapters/lake/verify.py": {"division.names", "division.table"},
     "adapters/paper/rows.py": {"_CASH", "_FILL", "names", "where"},
     "adapters/paper/store.py": {"SCHEMA_VERSION"},
     "adapters/store/night_store.py": {"names", "table"},
@@ -27,6 +41,8 @@ PUT_TOGETHER = {
     "loop/folding/explaining/card.py": {"_DRILLS", "columns"},
 }
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+RUNNERS = {"eval", "exec", "compile", "__import__"}
+UNSAFE_READS = (".read_pickle", ".to_pickle", ".deserialize")
 
 
 def trees() -> Iterator[tuple[str, ast.Module]]:
@@ -69,6 +85,42 @@ def test_nothing_unpickles_and_yaml_makes_no_objects() -> None:
                 assert not (node.value.id == "yaml" and node.attr in unsafe), path
 
 
+def runs_text(node: ast.AST) -> bool:
+    """Say whether a call runs, or unpickles, what may come from outside."""
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name):
+        return node.func.id in RUNNERS
+    named = {keyword.arg: keyword.value for keyword in node.keywords}
+    if "shell" in named or "allow_pickle" in named:
+        allowed = [named.get("shell"), named.get("allow_pickle")]
+        return any(value is not None and ast.unparse(value) != "False" for value in allowed)
+    called = ast.unparse(node.func)
+    # Only `compile` of a pattern is one; numpy reads no objects unless it is told to.
+    return called in {"os.system", "os.popen", "numpy.load"} or called.endswith(UNSAFE_READS)
+
+
+def test_nothing_that_comes_from_outside_is_run() -> None:
+    found = [
+        f"{path}:{node.lineno} {ast.unparse(node)[:60]}"
+        for path, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and runs_text(node)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eval(x)", "exec(x)", "os.system(x)", "subprocess.run(x, shell=True)",
+        "np.load(p, allow_pickle=True)", "pd.read_pickle(p)", "frame.to_pickle(p)", "__import__(x)",
+    ],
+)  # fmt: skip
+def test_what_looks_for_such_a_call_finds_it(text: str) -> None:
+    assert any(runs_text(node) for node in ast.walk(ast.parse(text)))
+
+
 def test_the_bill_of_materials_names_every_locked_package_once() -> None:
     bill = bill_of_materials()
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
@@ -83,7 +135,14 @@ def test_the_bill_of_materials_names_every_locked_package_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["requirements.lock", "requirements-dev.lock", "deploy/requirements.lock"]
+    "name",
+    [
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-bench.lock",
+        "deploy/requirements.lock",
+        "instgov_dagster_tests/adapters/lake/requirements.lock",
+    ],
 )
 def test_every_locked_package_has_a_hash(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()

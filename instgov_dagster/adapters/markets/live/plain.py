@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 import requests
 
 from instgov_dagster.adapters.markets.live.asking import NoAnswerError, RawAnswer
+from instgov_dagster.adapters.runtime.quiet import keep_addresses_quiet
 from instgov_dagster.vocabulary.errors import InputError
 
 #: Makes one GET: address, parameters, headers.
@@ -14,6 +15,7 @@ Getter = Callable[[str, Mapping[str, str], Mapping[str, str]], RawAnswer]
 
 def plain_getter(timeout_seconds: float) -> Getter:
     """Give a getter with a session of its own for every request: it is called from many threads."""
+    keep_addresses_quiet()
 
     def get(url: str, params: Mapping[str, str], headers: Mapping[str, str]) -> RawAnswer:
         try:

@@ -84,6 +84,7 @@ def read_minutes(
     missing = [name for name in _COLUMNS if name not in rows.columns]
     if missing:
         raise InputError(f"{path.name} must have the columns {', '.join(missing)}, has not")
+    rows = _of_their_kinds(rows, path)
     unknown = sorted(set(rows["market"].unique().to_list()) - set(_ZONES))
     if unknown:
         raise InputError(f"{path.name}: market must be one of {', '.join(_ZONES)}, was {unknown}")
@@ -93,6 +94,25 @@ def read_minutes(
     )
     found = known.sort("name", "known_at").partition_by("name", as_dict=True)
     return {str(name): _minutes(part, path) for (name,), part in found.items()}
+
+
+def _of_their_kinds(rows: pl.DataFrame, path: Path) -> pl.DataFrame:
+    kinds: dict[str, pl.DataType] = {
+        "symbol": pl.String(),
+        "market": pl.String(),
+        "ts_local": pl.Datetime("us"),
+    }
+    try:
+        typed = rows.with_columns(
+            *(pl.col(name).cast(kind) for name, kind in kinds.items()),
+            *(pl.col(name).cast(pl.Float64) for name in _PRICES),
+        )
+    except _UNREADABLE as error:
+        raise InputError(f"{path.name} must hold names, instants and prices: {error}") from error
+    for name in kinds:
+        if typed[name].null_count():
+            raise InputError(f"{path.name}: {name} must be told in every row, was null")
+    return typed
 
 
 def _named_and_dated(rows: pl.DataFrame) -> pl.DataFrame:

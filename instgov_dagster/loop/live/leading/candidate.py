@@ -6,7 +6,7 @@ from typing import Any
 from instgov_dagster.adapters.journal import Position
 from instgov_dagster.adapters.markets.quote_stream import SessionSpan
 from instgov_dagster.adapters.runtime import Lease
-from instgov_dagster.adapters.stopping import StopRequest
+from instgov_dagster.adapters.runtime.stopping import StopRequest
 from instgov_dagster.loop.live.leading.host import Host
 from instgov_dagster.loop.live.leading.memory import Memory
 from instgov_dagster.loop.live.leading.readiness import Ready, make_ready, rehearse

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from instgov_dagster.adapters.runtime import LOCK_POLL_SECONDS, Clock, Lease
-from instgov_dagster.adapters.stopping import StopRequest
+from instgov_dagster.adapters.runtime.stopping import StopRequest
 from instgov_dagster.vocabulary.errors import LeaseHeld
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from instgov_dagster.adapters.runtime import FileLock, VirtualClock
-from instgov_dagster.adapters.stopping import StopRequest
+from instgov_dagster.adapters.runtime.stopping import StopRequest
 from instgov_dagster.loop.live.leading.waiting import wait_to_lead
 from instgov_dagster.vocabulary.errors import LeaseHeld
 

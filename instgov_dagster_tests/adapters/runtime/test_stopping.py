@@ -11,7 +11,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from instgov_dagster.adapters.runtime import VirtualClock
-from instgov_dagster.adapters.stopping import LOOK_SECONDS, StopRequest, graceful_stop, wait_until
+from instgov_dagster.adapters.runtime.stopping import (
+    LOOK_SECONDS,
+    StopRequest,
+    graceful_stop,
+    wait_until,
+)
 
 START = datetime(2024, 12, 6, 14, 30, tzinfo=UTC)
 
@@ -59,7 +64,7 @@ def test_a_second_signal_ends_a_process_that_was_started_to_ignore_it(
 ) -> None:
     program = (
         "import signal\n"
-        "from instgov_dagster.adapters.stopping import graceful_stop\n"
+        "from instgov_dagster.adapters.runtime.stopping import graceful_stop\n"
         f"number = signal.Signals({int(number)})\n"
         "signal.signal(number, signal.SIG_IGN)\n"
         "with graceful_stop() as request:\n"

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import FrameType
 from typing import Any, Final
 
-from instgov_dagster.adapters.runtime import Clock
+from instgov_dagster.adapters.runtime.clock import Clock
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 #: How long a waiting session may take to notice that it was asked to end.

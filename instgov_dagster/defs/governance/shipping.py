@@ -1,0 +1,47 @@
+"""History beyond this host, as an asset: what the lake lacks of the home, where there is a lake."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from instgov_dagster.defs.graph import CODE_VERSION, DAYS, WAREHOUSE_POOL, Wing
+from instgov_dagster.defs.halting import failing_closed
+from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.governance import Phase
+
+if TYPE_CHECKING:
+    from instgov_dagster.adapters.lake import PushReport
+
+
+@dg.asset(
+    group_name=Wing.GOVERNANCE.value,
+    partitions_def=DAYS,
+    deps=["dashboard_tables"],
+    owners=Wing.GOVERNANCE.owners,
+    kinds={"duckdb", "postgres", "parquet"},
+    tags={"instgov/phase": Phase.LIVE_TRADING.value},
+    code_version=CODE_VERSION,
+    pool=WAREHOUSE_POOL,
+    output_required=False,
+)
+def lake_history(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult | None:
+    """Append bars, quality, beliefs and decisions to the lake; nothing where none is named."""
+    with failing_closed(platform):
+        report = shipped(platform)
+    if report is None:
+        context.log.info("INSTGOV_LAKE names no lake: history stays in the home")
+        return None
+    facts = {"snapshot": report.snapshot, "dagster/row_count": sum(report.added.values())}
+    return dg.MaterializeResult(metadata={**facts, "added": dict(report.added)})
+
+
+def shipped(platform: PlatformResource) -> "PushReport | None":
+    """Push the home into the lake of the environment; None where it names none."""
+    opened = platform.open()
+    if opened.lake is None:
+        return None
+    from instgov_dagster.adapters.lake import Lake, push
+
+    return push(Lake(opened.lake), opened.home, pushed_at=opened.now())

@@ -13,7 +13,9 @@ from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 from instgov_dagster.defs.resources import PlatformResource
 
 #: The jobs that run with every session; a night's run, one a day, is kept.
-PRUNED_JOBS = ("governed_live_loop", "after_session", "prune_history", "fire_drills")
+PRUNED_JOBS = (
+    "governed_live_loop", "after_session", "prune_history", "fire_drills", "ingest_shards",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class Pruned:
 @dg.op(out=dg.Out(dg.Nothing), description="Delete old runs of sessions and of what follows them.")
 def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Prune by the installation's policy; anchors are of no run, so they stay."""
+    from instgov_dagster.adapters.markets.delivery import prune_shards
     from instgov_dagster.adapters.runtime import RealClock
     from instgov_dagster.adapters.store.archive import prune_archive
     from instgov_dagster.defs.automation.alerts import operations
@@ -40,10 +43,15 @@ def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -
         before=now - timedelta(days=policy.history_keep_days),
         keep=policy.history_keep_runs,
     )
-    payloads = prune_archive(
-        platform.layout().raw, before=now - timedelta(days=policy.raw_keep_days)
+    oldest = now - timedelta(days=policy.raw_keep_days)
+    payloads = prune_archive(platform.layout().raw, before=oldest)
+    # What was appended stands in the warehouse: shards wait for their night and no longer.
+    days = prune_shards(
+        platform.layout().shards, before=(now - timedelta(days=policy.history_keep_days)).date()
     )
-    context.add_output_metadata({**_facts(pruned), "payloads": len(payloads)})
+    context.add_output_metadata(
+        {**_facts(pruned), "payloads": len(payloads), "shard_days": len(days)}
+    )
 
 
 def _facts(pruned: "Pruned") -> dict[str, int | float]:

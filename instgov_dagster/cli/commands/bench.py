@@ -27,7 +27,7 @@ def ingest_command(
 ) -> None:
     """Two nights of ingestion for each size, beside pandas on sqlite at 500 symbols."""
     with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
-        from instgov_dagster.bench.ingest import bench_ingest
+        from instgov_dagster.bench.ingest.command import bench_ingest
 
         rows = bench_ingest(_sizes(sizes), on_row=None if as_json else _echo)
         if as_json:

@@ -43,11 +43,11 @@ def raw_bar_shards(
     context: dg.AssetExecutionContext, platform: PlatformResource
 ) -> dg.MaterializeResult:
     """Fetch one shard's symbols into the archive; the warehouse is only read (2.1, 2.6)."""
-    from instgov_dagster.loop.night_run import bring_night_shard
+    from instgov_dagster.loop.night_run.ingest import bring_night_shard
 
     with failing_closed(platform):
         day, shard = shard_of(context)
-        shipment = bring_night_shard(platform.open(), day, shard, run_id=context.run.run_id)
+        shipment = bring_night_shard(platform.open(), day, shard, run_id=context.run_id)
     for notice in shipment.notices:
         context.log.warning(notice)
     return report_shard(shipment)

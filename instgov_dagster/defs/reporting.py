@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # polars and the loop load in a run only
     import polars as pl
 
     from instgov_dagster.adapters.markets.delivery import Shipment
-    from instgov_dagster.loop.night_run import IngestReport, NightRun, StepOutcome
+    from instgov_dagster.loop.night_run.run import IngestReport, NightRun, StepOutcome
 
 #: How many offenders a failed check lists; the count beside them is whole.
 LISTED = 20

@@ -10,7 +10,7 @@ from typing import Any
 
 from instgov_dagster.adapters.runtime import RealClock
 from instgov_dagster.adapters.runtime.shards import Shard
-from instgov_dagster.loop.night_run import NightRun, bring_night_shard
+from instgov_dagster.loop.night_run.ingest import bring_night_shard
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.errors import InstgovError
@@ -43,6 +43,8 @@ def work(platform: Platform, asof: date, what: str) -> dict[str, Any]:
     started = time.perf_counter()
     run_id = f"{what}-{os.getpid()}"
     if what == NIGHT:
+        from instgov_dagster.loop.night_run.run import NightRun  # a worker pays for none of it
+
         with NightRun(platform, asof, run_id=run_id) as night:
             report = night.ingest()
         told: dict[str, Any] = {"bars": report.bars, "added": report.added}

@@ -57,6 +57,8 @@ from instgov_dagster.vocabulary.governance import (
 from instgov_dagster.vocabulary.reason_table import Severity
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
+__all__ = ["PROVED_BY_PUBLISHING", "IngestReport", "NightRun", "PublishReport", "StepOutcome"]
+
 # A night that reached its end opened its chain, read and wrote the whole store, and holds every
 # stamp: what an earlier night stopped on is over.
 PROVED_BY_PUBLISHING = frozenset(

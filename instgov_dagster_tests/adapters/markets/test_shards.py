@@ -2,7 +2,10 @@
 
 import json
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -189,12 +192,54 @@ def test_a_home_of_another_count_brings_no_such_shard(sharded: Platform) -> None
         bring_night_shard(replace(sharded, shards=1), ASOF, Shard(number=1, of=1), run_id="r")
 
 
-def test_a_full_disk_stops_a_shard_before_it_asks_for_anything(sharded: Platform) -> None:
-    loop = replace(sharded.policy.loop, min_free_disk_mib=2**40)
-    full = replace(sharded, policy=replace(sharded.policy, loop=loop))
-    with pytest.raises(SystemHalt, match="DISK_FULL"):
-        _bring(full, FIRST)
-    assert not sharded.home.raw.exists()
+@contextmanager
+def small_disk(folder: Path, mib: int) -> Iterator[Path]:
+    """Mount a file system of a few MiB; skips where nobody may."""
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(words, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no file system of the test's own may be mounted: {error}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("shards", [1, OF])
+def test_a_disk_with_less_space_than_asked_for_stops_night_and_shard_before_anything(
+    tmp_path: Path, shards: int
+) -> None:
+    with small_disk(tmp_path / "disk", 128) as disk:
+        platform = _open(disk, shards)  # the rules ask for 256 MiB
+        with pytest.raises(SystemHalt, match="DISK_FULL"):
+            _ingest(platform)
+        if shards > 1:
+            with pytest.raises(SystemHalt, match="DISK_FULL"):
+                _bring(platform, FIRST)
+        assert _bars(platform).height == 0
+        assert not platform.home.raw.exists()
+
+
+def test_a_disk_that_fills_while_a_shard_is_brought_leaves_no_shard(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        platform = _open(disk, OF)
+        loop = replace(platform.policy.loop, min_free_disk_mib=1)
+        tight = replace(platform, policy=replace(platform.policy, loop=loop))
+        # Just what is asked for, and less than a shard's payloads take.
+        left = shutil.disk_usage(disk).free - 1024 * 1024 - 65536
+        (disk / "filler").write_bytes(bytes(left))
+        whole = tuple(entry.symbol for entry in platform.universe.symbols)
+        largest = max(all_shards(OF), key=lambda shard: len(shard.share(whole)))
+        with pytest.raises(SystemHalt) as halt:
+            _bring(tight, largest)
+        assert halt.value.reason_code is ReasonCode.AUDIT_WRITE_FAILED
+        assert largest in missing_shards(voyage_of(tight, ASOF), OF)
+        (disk / "filler").unlink()
+        _bring(tight, FIRST, SECOND, THIRD, run="again")
+        _ingest(tight)
+        assert _bars(tight).height > 11 * 1000
 
 
 def test_shards_of_old_days_are_pruned_with_their_locks_and_nothing_else(tmp_path: Path) -> None:

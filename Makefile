@@ -13,10 +13,10 @@ export OPENBLAS_NUM_THREADS ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test nightly mutation check browser deployed lake sbom bench performance docs lock clean
+.PHONY: help run dev test nightly test-matrix test-latest mutation check browser deployed lake sbom bench performance docs lock clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # A virtual environment with pip, or, where the system keeps ensurepip apart, one filled by the system's pip.
 $(BIN)/uv:
@@ -56,6 +56,36 @@ test: .venv/.dev  ## the tests (minutes); INSTGOV_BARS_DIR adds those on real ba
 nightly: .venv/.dev  ## the long tests, left out of `make test`
 	@$(BIN)/python -m pytest -m nightly $(ARGS)
 
+# Environments of their own below .venv, where nothing of the locked one is touched. An interpreter that is not there is
+# said and left out. [tool.uv] holds duckdb to one version; here it is not asked.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+DUCKDBS ?= 1.5.5 2.0.0
+STORE   ?= instgov_dagster_tests/adapters/store
+TOOLS   := pytest hypothesis pytest-randomly pytest-xdist
+
+test-matrix: .venv/.dev  ## the store's tests on each interpreter and each duckdb that can be had
+	@mkdir -p .venv/matrix; failed=0; \
+	for python in $(PYTHONS); do \
+	  $(BIN)/uv python find --no-config --no-python-downloads --quiet $$python >/dev/null 2>&1 \
+	    || { echo "python $$python: cannot be had"; continue; }; \
+	  for duckdb in $(DUCKDBS); do \
+	    place=.venv/matrix/$$python-duckdb$$duckdb; rm -f $$place.log; \
+	    { sed -n 's/^\([a-z].*==.*\) \\$$/\1/p' requirements-dev.lock | grep -v '^duckdb=='; echo "duckdb==$$duckdb"; } >$$place.txt; \
+	    { $(BIN)/uv venv --no-config --no-python-downloads --quiet --clear --python $$python $$place \
+	      && $(BIN)/uv pip install --no-config --quiet --python $$place/bin/python \
+	        --constraint $$place.txt --editable . $(TOOLS) \
+	      && $$place/bin/python -m pytest -q --no-header -n $(WORKERS) $(ARGS) $(STORE) >$$place.log 2>&1; } \
+	      && verdict=passed || { verdict=FAILED; failed=1; }; \
+	    echo "python $$python duckdb $$duckdb: $$verdict: $$(tail -1 $$place.log 2>/dev/null)"; \
+	  done; \
+	done; exit $$failed
+
+test-latest: $(BIN)/uv  ## the tests on the newest dependencies that pyproject.toml allows
+	@$(BIN)/uv venv --no-config --quiet --clear --python $(BIN)/python .venv/latest
+	@$(BIN)/uv pip install --no-config --quiet --upgrade --python .venv/latest/bin/python --editable . --group dev
+	@$(BIN)/uv pip freeze --no-config --python .venv/latest/bin/python --exclude-editable >.venv/latest.txt
+	@.venv/latest/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
 # mypy judges mutants as well, and mutmut looks for it on the path. `mutmut run` alone goes on where it stopped.
 mutation: export PATH := $(CURDIR)/$(BIN):$(PATH)
 mutation: .venv/.dev  ## mutate what [tool.mutmut] names and see whether the tests notice (hours)
@@ -85,8 +115,8 @@ browser: .venv/.dev  ## install what the tests in a browser need: Chromium by ap
 	@command -v chromium >/dev/null || apt-get install -y -qq chromium >/dev/null
 	@npm install --silent --no-save --no-audit --no-fund --prefix .venv/axe axe-core@4 >/dev/null
 
-bench: .venv/.done  ## our ingestion beside pandas on sqlite, in one run
-	@$(BIN)/instgov bench ingest $(ARGS)
+bench: .venv/.dev  ## every bench small; fails where a ratio to its peer fell (ten minutes)
+	@$(BIN)/instgov bench all $(ARGS)
 
 performance: .venv/.bench  ## measure the auction beside its peers and write docs/performance.md (half an hour)
 	@$(BIN)/instgov bench auction --write docs/performance.md $(ARGS)

@@ -7,6 +7,7 @@ from instgov_dagster.defs.automation.jobs import (
     after_session,
     fire_drills,
     governed_live_loop,
+    ingest_shards,
     nightly_ingestion,
     prune_history,
     rebuild_projection,
@@ -23,6 +24,7 @@ from instgov_dagster.defs.automation.sensors import (
     live_loop_sensor,
     run_failure_alerts,
 )
+from instgov_dagster.defs.automation.sharding import sharded_night_sensor, shards_schedule
 from instgov_dagster.defs.automation.watchdog import loop_watchdog
 from instgov_dagster.defs.automation.watching import health_sensor
 from instgov_dagster.defs.capital import assets as capital
@@ -63,6 +65,7 @@ def defs() -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(_WINGS),
         jobs=[
             nightly_ingestion,
+            ingest_shards,
             governed_live_loop,
             after_session,
             fire_drills,
@@ -70,8 +73,21 @@ def defs() -> dg.Definitions:
             prune_history,
             survival_replay,
         ],
-        schedules=[nightly_schedule, after_session_schedule, fire_drills_schedule, prune_schedule],
-        sensors=[live_loop_sensor, run_failure_alerts, halt_sensor, health_sensor, loop_watchdog],
+        schedules=[
+            nightly_schedule,
+            shards_schedule,
+            after_session_schedule,
+            fire_drills_schedule,
+            prune_schedule,
+        ],
+        sensors=[
+            live_loop_sensor,
+            sharded_night_sensor,
+            run_failure_alerts,
+            halt_sensor,
+            health_sensor,
+            loop_watchdog,
+        ],
         resources={"platform": PlatformResource()},
         executor=dg.in_process_executor,
     )

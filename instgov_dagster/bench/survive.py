@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from instgov_dagster.bench.ingest_worker import peak_rss_mb
+from instgov_dagster.bench.ingest.worker import peak_rss_mb
 from instgov_dagster.loop.proving.survival.keeping.memory import fresh_memory
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.proving.survival.run import open_world, walk_of

@@ -2,7 +2,16 @@
 
 import dagster as dg
 
-from instgov_dagster.defs.graph import Wing, day_of, night_asset, rule
+from instgov_dagster.defs.graph import (
+    CODE_VERSION,
+    DATE_DIMENSION,
+    SHARDED_DAYS,
+    Wing,
+    day_of,
+    night_asset,
+    rule,
+    shard_of,
+)
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import (
     counts,
@@ -11,6 +20,7 @@ from instgov_dagster.defs.reporting import (
     open_night,
     read_table,
     report_ingest,
+    report_shard,
     report_step,
     run_night_step,
     verdict,
@@ -21,9 +31,40 @@ from instgov_dagster.vocabulary.governance import Phase
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 
-@night_asset(Wing.BARS, Phase.INGESTION)
+@dg.asset(
+    group_name=Wing.BARS.value,
+    partitions_def=SHARDED_DAYS,
+    owners=Wing.BARS.owners,
+    kinds={"polars"},
+    tags={"instgov/phase": Phase.INGESTION.value},
+    code_version=CODE_VERSION,
+)
+def raw_bar_shards(
+    context: dg.AssetExecutionContext, platform: PlatformResource
+) -> dg.MaterializeResult:
+    """Fetch one shard's symbols into the archive; the warehouse is only read (2.1, 2.6)."""
+    from instgov_dagster.loop.night_run.ingest import bring_night_shard
+
+    with failing_closed(platform):
+        day, shard = shard_of(context)
+        shipment = bring_night_shard(platform.open(), day, shard, run_id=context.run_id)
+    for notice in shipment.notices:
+        context.log.warning(notice)
+    return report_shard(shipment)
+
+
+_ALL_SHARDS = dg.AssetDep(
+    raw_bar_shards,
+    partition_mapping=dg.MultiToSingleDimensionPartitionMapping(DATE_DIMENSION),
+)
+
+
+@night_asset(Wing.BARS, Phase.INGESTION, after=[_ALL_SHARDS])
 def raw_bars(context: dg.AssetExecutionContext, platform: PlatformResource) -> dg.MaterializeResult:
-    """Fetch the 1825 days before the day, archive what came, append what differs (2.1-2.3, 2.6)."""
+    """Fetch the 1825 days before the day, archive what came, append what differs (2.1-2.3, 2.6).
+
+    Where the bars come in shards, all of them must have arrived: then it appends once.
+    """
     with failing_closed(platform):
         report = open_night(context, platform).ingest()
     for notice in report.notices:

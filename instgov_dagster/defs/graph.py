@@ -1,5 +1,6 @@
 """What every asset and check of the graph shares: the day as partition, owners, code version."""
 
+import os
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from enum import StrEnum
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from instgov_dagster.adapters.runtime import code_sha256
+from instgov_dagster.adapters.runtime.shards import Shard, all_shards, shard_count
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster.vocabulary.governance import Phase
 
@@ -21,6 +23,18 @@ FIRST_DAY = date(1995, 1, 1)
 #: One partition a day, the day traded; today's is open from its own midnight on.
 DAYS = dg.DailyPartitionsDefinition(
     start_date=FIRST_DAY.isoformat(), timezone=MARKET_TIMEZONE, end_offset=1
+)
+
+#: The shards of a night, by the environment the code location starts in: partitions are named then.
+SHARDS = all_shards(shard_count(os.environ))
+
+#: Day by shard: assets of one job share their partitions, so the shards are a job of their own.
+DATE_DIMENSION, SHARD_DIMENSION = "date", "shard"
+SHARDED_DAYS = dg.MultiPartitionsDefinition(
+    {
+        DATE_DIMENSION: DAYS,
+        SHARD_DIMENSION: dg.StaticPartitionsDefinition([shard.key for shard in SHARDS]),
+    }
 )
 
 #: Runs that write the warehouse queue behind one another; <home>/night.lock is what protects it.
@@ -60,13 +74,28 @@ def day_of(context: Context) -> date:
     return date.fromisoformat(context.partition_key)
 
 
+def shard_of(context: dg.AssetExecutionContext) -> tuple[date, Shard]:
+    """Read day and shard from the partition a step runs for.
+
+    Raises
+    ------
+    InputError
+        If the run has no such partition.
+    """
+    key = context.partition_key if context.has_partition_key else None
+    if not isinstance(key, dg.MultiPartitionKey):
+        raise InputError(f"a shard must be launched with a day and a shard, was with {key!r}")
+    parts = key.keys_by_dimension
+    return date.fromisoformat(parts[DATE_DIMENSION]), Shard.named(parts[SHARD_DIMENSION])
+
+
 def market_day(instant: datetime) -> date:
     """Give the day in New York at an aware instant."""
     return instant.astimezone(ZoneInfo(MARKET_TIMEZONE)).date()
 
 
 def night_asset(
-    wing: Wing, phase: Phase, *, after: Sequence[str] = ()
+    wing: Wing, phase: Phase, *, after: Sequence[str | dg.AssetDep] = ()
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Declare a table of the night; its sentence is the function's docstring.
 

@@ -18,7 +18,8 @@ from instgov_dagster.vocabulary.governance import Cause, SystemState
 if TYPE_CHECKING:  # polars and the loop load in a run only
     import polars as pl
 
-    from instgov_dagster.loop.night_run import IngestReport, NightRun, StepOutcome
+    from instgov_dagster.adapters.markets.delivery import Shipment
+    from instgov_dagster.loop.night_run.run import IngestReport, NightRun, StepOutcome
 
 #: How many offenders a failed check lists; the count beside them is whole.
 LISTED = 20
@@ -84,6 +85,21 @@ def report_ingest(report: "IngestReport") -> dg.MaterializeResult:
     return dg.MaterializeResult(
         metadata={name: plain(value) for name, value in facts.items()},
         data_version=dg.DataVersion(report.archive_sha256),
+    )
+
+
+def report_shard(shipment: "Shipment") -> dg.MaterializeResult:
+    """Report what one shard of a night brought."""
+    facts = {
+        "shard": shipment.shard.key,
+        "symbols": shipment.symbols,
+        "dagster/row_count": shipment.bars,
+        "stress_bars": shipment.stress_bars,
+        "notices": shipment.notices,
+    }
+    return dg.MaterializeResult(
+        metadata={name: plain(value) for name, value in facts.items()},
+        data_version=dg.DataVersion(shipment.manifest_sha256),
     )
 
 

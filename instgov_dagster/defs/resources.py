@@ -15,7 +15,7 @@ from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 
 if TYPE_CHECKING:  # the loop stands on polars, duckdb and pandas: only a run pays for them
     from instgov_dagster.adapters.runtime import Home
-    from instgov_dagster.loop.night_run import NightRun
+    from instgov_dagster.loop.night_run.run import NightRun
     from instgov_dagster.loop.platform import Platform, Settings
     from instgov_dagster.loop.state_log import StateLog
     from instgov_dagster.vocabulary.bars import AssetClass
@@ -119,7 +119,7 @@ class PlatformResource(dg.ConfigurableResource):
             If this run already holds the night of another day.
         """
         if self._night is None:
-            from instgov_dagster.loop.night_run import NightRun
+            from instgov_dagster.loop.night_run.run import NightRun
 
             night = NightRun(self.open(), asof, run_id=run_id)
             self._night, self._asof = self._stack.enter_context(night), asof

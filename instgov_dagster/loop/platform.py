@@ -27,6 +27,8 @@ from instgov_dagster.adapters.runtime import (
     code_sha256,
 )
 from instgov_dagster.adapters.runtime.postgres_lease import PostgresLease
+from instgov_dagster.adapters.runtime.shards import shard_count
+from instgov_dagster.adapters.runtime.turns import shared_turns
 from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
@@ -75,6 +77,8 @@ class Platform:
 
     Attributes
     ----------
+    shards
+        How many shards bring a night's bars; 1 where the night asks for them by itself.
     account
         Whose account orders go to.
     environment
@@ -94,6 +98,7 @@ class Platform:
     lease_url: str | None = None
     lease_name: str = "instgov"
     lake: LakeAddress | None = None
+    shards: int = 1
     clock: Clock = field(default_factory=RealClock)
     account: BrokerAccount = BrokerAccount.EMBEDDED
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -203,7 +208,15 @@ def _open_live(
         environment=environment,
         clock=clock,
         providers=history_providers(
-            environment, policy.providers, clock=clock, cache_dir=home.root / "runtime" / "yahoo"
+            environment,
+            policy.providers,
+            clock=clock,
+            cache_dir=home.root / "runtime" / "yahoo",
+            turns=shared_turns(
+                home.rates,
+                url=environment.get(LEASE_URL_VARIABLE) or None,
+                system=environment.get(LEASE_NAME_VARIABLE) or "instgov",
+            ),
         ),
         progress=tell,
     )
@@ -262,6 +275,7 @@ def open_platform(
         lease_url=environment.get(LEASE_URL_VARIABLE) or None,
         lease_name=environment.get(LEASE_NAME_VARIABLE) or "instgov",
         lake=lake,
+        shards=shard_count(environment),
         clock=time,
         account=account,
         environment=environment,

@@ -41,6 +41,10 @@ _PROVIDERS = {
         _REJECT,
         "The live market may be ingested only between the close and the next open.",
     ),
+    "SHARDS_INCOMPLETE": (
+        _REJECT,
+        "A shard of the night's bars is missing or of another night; nothing was appended.",
+    ),
     "PROVIDER_BAD_REQUEST": (_REJECT, "The provider answered 400; the request is not repeated."),
     "PROVIDER_UNAUTHORIZED": (_REJECT, "The provider answered 401; the request is not repeated."),
     "PROVIDER_FORBIDDEN": (_REJECT, "The provider answered 403; the request is not repeated."),

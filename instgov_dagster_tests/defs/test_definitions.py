@@ -11,7 +11,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 
 from instgov_dagster.definitions import defs
 from instgov_dagster.defs.governance.surviving import CRISES
-from instgov_dagster.defs.graph import CODE_VERSION, DAYS
+from instgov_dagster.defs.graph import CODE_VERSION, DAYS, SHARDED_DAYS
 from instgov_dagster.loop.night import STEPS
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
 from instgov_dagster.loop.steps.context import INPUT_TABLES
@@ -24,7 +24,8 @@ HEAVY = (
 )  # fmt: skip
 
 PARENTS = {
-    "raw_bars": set(),
+    "raw_bar_shards": set(),
+    "raw_bars": {"raw_bar_shards"},
     "data_quality": {"raw_bars"},
     "price_history": {"data_quality"},
     "history_coverage": {"price_history"},
@@ -85,7 +86,8 @@ PARENTS = {
 }
 GROUPS = {
     "bars": [
-        "data_governance", "data_quality", "history_coverage", "price_history", "raw_bars",
+        "data_governance", "data_quality", "history_coverage", "price_history", "raw_bar_shards",
+        "raw_bars",
     ],
     "beliefs": [
         "belief_pictures", "belief_state", "model_decay_metrics", "model_evaluation",
@@ -177,8 +179,10 @@ AFTER = {
 SHIPPED = {"lake_history"}  # after a night and after a session
 DRILLS = {"fire_drills"}
 SURVIVAL = {"survival_replay"}
+SHARDED = {"raw_bar_shards"}
 JOBS = {
-    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS - SURVIVAL,
+    "nightly_ingestion": set(PARENTS) - LIVE - AFTER - DRILLS - SURVIVAL - SHARDED,
+    "ingest_shards": SHARDED,
     "governed_live_loop": LIVE,
     "after_session": AFTER | SHIPPED,
     "fire_drills": DRILLS,
@@ -266,6 +270,7 @@ def test_the_schedules_tick_at_night_in_new_york_and_are_on_from_the_start(
     }
     assert told == {
         "nightly_schedule": ("0 2 * * *", "America/New_York", "nightly_ingestion"),
+        "shards_schedule": ("0 2 * * *", "America/New_York", "ingest_shards"),
         "after_session_schedule": ("30 1 * * *", "America/New_York", "after_session"),
         "fire_drills_schedule": ("0 4 * * *", "America/New_York", "fire_drills"),
         "prune_schedule": ("0 4 * * *", "America/New_York", "prune_history"),
@@ -283,6 +288,7 @@ def test_alerts_are_on_from_the_start_and_trading_is_not(location: dg.Definition
         "live_loop_sensor": stopped,
         "loop_watchdog": running,
         "run_failure_alerts": running,
+        "sharded_night_sensor": running,
     }
 
 
@@ -296,8 +302,9 @@ def test_every_asset_says_what_it_is_who_owns_it_and_which_code_made_it(
         assert node.kinds, key
         assert node.code_version == CODE_VERSION, key
         assert "instgov/phase" in node.tags, key
-        is_walk = key.to_user_string() in SURVIVAL  # by crisis, not by day
-        assert node.partitions_def == (CRISES if is_walk else DAYS), key
+        name = key.to_user_string()
+        others = dict.fromkeys(SURVIVAL, CRISES) | dict.fromkeys(SHARDED, SHARDED_DAYS)
+        assert node.partitions_def == others.get(name, DAYS), key
 
 
 def test_every_check_states_what_it_asserts(graph: AssetGraph) -> None:

@@ -11,7 +11,7 @@ from instgov_dagster.bars.govern import ANSWERS_SCHEMA
 from instgov_dagster.governance.veto.rows import CLEAR_SCHEMA, VETO_SCHEMA
 from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA, FILL_SCHEMA, PASSIVE_SCHEMA
 from instgov_dagster.loop.night import STEPS
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
 
 ASOF = date(2025, 3, 12)

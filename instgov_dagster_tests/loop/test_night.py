@@ -13,7 +13,7 @@ from instgov_dagster.loop.decision.book import book_from_frame
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.night import STEPS, NightResult, night, run_step
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.session import run_session
 from instgov_dagster.loop.steps.context import INPUT_TABLES

@@ -77,11 +77,9 @@ class Fetched:
     answers: tuple[ProviderAnswer, ...] = field(default=())
 
 
-def answers_frame(fetched: Fetched) -> pl.DataFrame:
+def answers_frame(answers: Sequence[ProviderAnswer]) -> pl.DataFrame:
     """Give what became of each question as `bars.govern.ANSWERS_SCHEMA`, sorted by symbol."""
-    rows = [
-        {**asdict(answer), "reason_code": answer.reason_code.value} for answer in fetched.answers
-    ]
+    rows = [{**asdict(answer), "reason_code": answer.reason_code.value} for answer in answers]
     return pl.DataFrame(rows, schema=ANSWERS_SCHEMA, orient="row").sort("symbol")
 
 

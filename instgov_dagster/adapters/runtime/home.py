@@ -46,6 +46,16 @@ class Home:
         return self.root / "runtime" / "raw"
 
     @property
+    def shards(self) -> Path:
+        """What the shards of a night brought, one folder a day: ready to be appended."""
+        return self.root / "runtime" / "shards"
+
+    @property
+    def rates(self) -> Path:
+        """Whose turn it is to ask a provider, one file each: shared by this host's processes."""
+        return self.root / "runtime" / "rates"
+
+    @property
     def pinned(self) -> Path:
         """The published nights that sessions stood on, kept for good: what a replay stands on."""
         return self.root / "runtime" / "snapshots"

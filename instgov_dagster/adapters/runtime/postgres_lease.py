@@ -52,8 +52,14 @@ class ServerLost(Exception):  # noqa: N818  # a state of the world; it never lea
     """The server did not answer, or refused."""
 
 
-class _Server:
-    """One connection whose every answer comes within a deadline or never."""
+class PostgresServer:
+    """One connection whose every answer comes within a deadline or never.
+
+    Raises
+    ------
+    ServerLost
+        On making it, or on asking, where no answer came.
+    """
 
     def __init__(self, url: str) -> None:
         try:
@@ -92,6 +98,7 @@ class _Server:
                 raise ServerLost(f"no answer within {ANSWER_SECONDS:g} s")
 
     def close(self) -> None:
+        """Close the connection, whatever state it is in."""
         with suppress(self._errors):
             self._connection.close()
 
@@ -120,7 +127,7 @@ class PostgresLease:
         self._host = FileLock(path, clock=clock)
         self._url, self._name = url, name
         self._clock: Clock = clock or RealClock()
-        self._server: _Server | None = None
+        self._server: PostgresServer | None = None
         self._is_locked = False
         self._grace_until: datetime | None = None
         self._asked: datetime | None = None
@@ -169,14 +176,14 @@ class PostgresLease:
             self._drop()
         return is_taken
 
-    def _opened(self) -> _Server:
+    def _opened(self) -> PostgresServer:
         if self._server is None:
-            self._server = _Server(self._url)
+            self._server = PostgresServer(self._url)
             self._server.ask(_LIMITS)
             self._server.ask(_TABLE)
         return self._server
 
-    def _take(self, server: _Server) -> bool:
+    def _take(self, server: PostgresServer) -> bool:
         if not self._is_locked:
             found = server.ask(_LAST, self._name)
             self._told = f"{found[0][1]}, epoch {found[0][0]}" if found else "nobody"
@@ -249,7 +256,7 @@ class PostgresLease:
         if newest != self._epoch:
             raise self._lost(f"epoch {newest} leads, not {self._epoch}")
 
-    def _held(self) -> _Server:
+    def _held(self) -> PostgresServer:
         if self._server is None or not self._epoch:
             raise Fenced(f"the lease {self._name} is not held: {self._told}")
         return self._server

@@ -73,6 +73,7 @@ def translated(path: Path) -> Iterator[None]:
             raise SystemHalt(ReasonCode.DISK_FULL, detail) from error
         is_fatal = isinstance(error, duckdb.FatalException | duckdb.InternalException)
         is_torn = isinstance(error, duckdb.IOException | duckdb.SerializationException)
+        is_torn = is_torn or type(error) is duckdb.Error  # what DuckDB 2.0 calls a bad checksum
         if is_fatal or (is_torn and any(words in text for words in _CORRUPT)):
             raise WarehouseCorrupt(detail) from error
         raise

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from instgov_dagster.bench.auction.arrays import AuctionSize, Programme
 from instgov_dagster.bench.auction.engines import ENGINES, OURS, is_installed, version_of
-from instgov_dagster.bench.ingest import BenchFailed
+from instgov_dagster.bench.ingest.command import BenchFailed
 from instgov_dagster.vocabulary.errors import InputError
 
 DEFAULT_SIZES: Final = (50, 100, 500, 1000, 3000)

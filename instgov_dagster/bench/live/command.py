@@ -14,7 +14,7 @@ import numpy as np
 
 from instgov_dagster.adapters.journal import read_frames, unbundle
 from instgov_dagster.adapters.runtime import Home, RealClock
-from instgov_dagster.bench.ingest import BenchFailed
+from instgov_dagster.bench.ingest.command import BenchFailed
 from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster.vocabulary.governance import Chain

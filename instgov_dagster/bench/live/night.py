@@ -10,7 +10,7 @@ from instgov_dagster.beliefs.hot.walk import no_fits
 from instgov_dagster.governance.stamps import stamp_phase, stamps_to_frame
 from instgov_dagster.loop.decision.snapshot import LIVE_TABLES
 from instgov_dagster.loop.night import STEP_BY_NAME, content_sha256
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.steps.context import INPUT_TABLES
 from instgov_dagster.vocabulary.governance import Phase, PhaseStamp

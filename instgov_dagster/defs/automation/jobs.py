@@ -39,6 +39,7 @@ NIGHT_ASSETS = (
     "dashboard_tables",
     "lake_history",
 )
+SHARD_ASSETS = ("raw_bar_shards",)
 LIVE_ASSETS = ("decision_journal", "live_decisions", "portfolio")
 AFTER_ASSETS = (
     "audit_chain", "compacted_journal", "reconciliation", "report_card", "governance_report",
@@ -52,6 +53,13 @@ nightly_ingestion = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*NIGHT_ASSETS),
     executor_def=dg.in_process_executor,
     description="The whole night of one day: from raw bars to the published snapshot (2.1).",
+)
+
+ingest_shards = dg.define_asset_job(
+    "ingest_shards",
+    selection=dg.AssetSelection.assets(*SHARD_ASSETS),
+    executor_def=dg.in_process_executor,
+    description="One shard of a night's symbols fetched into the archive: a run a shard (2.1).",
 )
 
 governed_live_loop = dg.define_asset_job(

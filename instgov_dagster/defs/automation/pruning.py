@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import sqlalchemy as sa
@@ -11,9 +12,15 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
 
 from instgov_dagster.defs.resources import PlatformResource
+from instgov_dagster.vocabulary.policy.operations import OperationsPolicy
+
+if TYPE_CHECKING:
+    from instgov_dagster.adapters.runtime import Home
 
 #: The jobs that run with every session; a night's run, one a day, is kept.
-PRUNED_JOBS = ("governed_live_loop", "after_session", "prune_history", "fire_drills")
+PRUNED_JOBS = (
+    "governed_live_loop", "after_session", "prune_history", "fire_drills", "ingest_shards",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +37,6 @@ class Pruned:
 def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -> None:
     """Prune by the installation's policy; anchors are of no run, so they stay."""
     from instgov_dagster.adapters.runtime import RealClock
-    from instgov_dagster.adapters.store.archive import prune_archive
     from instgov_dagster.defs.automation.alerts import operations
 
     policy, now = operations(platform.settings().config_dir), RealClock().now()
@@ -40,10 +46,19 @@ def pruned_history(context: dg.OpExecutionContext, platform: PlatformResource) -
         before=now - timedelta(days=policy.history_keep_days),
         keep=policy.history_keep_runs,
     )
-    payloads = prune_archive(
-        platform.layout().raw, before=now - timedelta(days=policy.raw_keep_days)
-    )
-    context.add_output_metadata({**_facts(pruned), "payloads": len(payloads)})
+    files = prune_files(platform.layout(), policy, now)
+    context.add_output_metadata({**_facts(pruned), **files})
+
+
+def prune_files(home: "Home", policy: OperationsPolicy, now: datetime) -> dict[str, int]:
+    """Delete payloads past their time, and shards of nights long taken in; count both."""
+    from instgov_dagster.adapters.markets.delivery import prune_shards
+    from instgov_dagster.adapters.store.archive import prune_archive
+
+    payloads = prune_archive(home.raw, before=now - timedelta(days=policy.raw_keep_days))
+    # What was appended stands in the warehouse: shards wait for their night and no longer.
+    last = (now - timedelta(days=policy.history_keep_days)).date()
+    return {"payloads": len(payloads), "shard_days": len(prune_shards(home.shards, before=last))}
 
 
 def _facts(pruned: "Pruned") -> dict[str, int | float]:

@@ -10,7 +10,7 @@ from instgov_dagster.defs.automation.jobs import (
     nightly_ingestion,
     prune_history,
 )
-from instgov_dagster.defs.graph import MARKET_TIMEZONE, market_day
+from instgov_dagster.defs.graph import MARKET_TIMEZONE, SHARDS, market_day
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.governance import Chain
@@ -28,12 +28,12 @@ def nightly_schedule(
     context: dg.ScheduleEvaluationContext, platform: PlatformResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for tonight's partition; the live market is ingested in its window only (2.1)."""
+    if len(SHARDS) > 1:
+        return dg.SkipReason("the night follows its shards: sharded_night_sensor asks for it")
     instant = context.scheduled_execution_time
-    if platform.settings().market is Market.LIVE and not _is_window_open(instant, platform):
-        return dg.SkipReason(
-            f"{ReasonCode.INGESTION_WINDOW_CLOSED}: {instant:%Y-%m-%d %H:%M %Z} lies outside the "
-            "close of the New York exchange and its next open"
-        )
+    closed = closed_window(instant, platform)
+    if closed is not None:
+        return closed
     day = market_day(instant).isoformat()
     return dg.RunRequest(run_key=f"night-{day}", partition_key=day)
 
@@ -78,7 +78,15 @@ prune_schedule = dg.ScheduleDefinition(
 )
 
 
-def _is_window_open(instant: datetime, platform: PlatformResource) -> bool:
+def closed_window(instant: datetime, platform: PlatformResource) -> dg.SkipReason | None:
+    """Say why the live market may not be ingested at an instant; None where it may be."""
+    if platform.settings().market is not Market.LIVE:
+        return None
     from instgov_dagster.bars.calendars import is_ingestion_open
 
-    return is_ingestion_open(instant, platform.rules().history)
+    if is_ingestion_open(instant, platform.rules().history):
+        return None
+    return dg.SkipReason(
+        f"{ReasonCode.INGESTION_WINDOW_CLOSED}: {instant:%Y-%m-%d %H:%M %Z} lies outside the "
+        "close of the New York exchange and its next open"
+    )

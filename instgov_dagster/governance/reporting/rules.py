@@ -46,6 +46,7 @@ _PROVIDERS: Final = (
     ("INTRADAY_FORBIDDEN", "interval and clock times of the rows", (), "roadmap 2.1"),
     ("INGESTION_WINDOW_CLOSED", "the instant against close and next open",
      ("history.close_delay_hours", "history.ingestion_closes_before_open_hours"), "roadmap 2.1"),
+    ("SHARDS_INCOMPLETE", "the manifest of every shard against the night's own", (), "roadmap 2.1"),
     ("PROVIDER_BAD_REQUEST", _HTTP, (), "roadmap 2.2: 400, one request"),
     ("PROVIDER_UNAUTHORIZED", _HTTP, (), "roadmap 2.2: 401, one request"),
     ("PROVIDER_FORBIDDEN", _HTTP, (), "roadmap 2.2: 403, one request"),

@@ -1,8 +1,9 @@
 """Pruning on a real SQLite instance: old session runs go with their files, all else stays."""
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,10 +11,11 @@ import pytest
 from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.test_utils import create_run_for_test
 
-from instgov_dagster.adapters.runtime import RealClock
+from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.cli.instance import open_instance
 from instgov_dagster.definitions import defs
-from instgov_dagster.defs.automation.pruning import prune
+from instgov_dagster.defs.automation.pruning import prune, prune_files
+from instgov_dagster.vocabulary.policy.operations import OperationsPolicy
 from instgov_dagster_tests.defs.conftest import Installation
 
 JOB = "governed_live_loop"
@@ -145,3 +147,21 @@ def test_what_the_checks_of_pruned_runs_found_goes_too_but_for_the_last_word_on_
     assert (pruned.runs, pruned.check_rows) == ((old,), 1)
     assert check_rows(fresh.home) == [(old, "never_again"), (night, "beat"), (new, "beat")]
     assert prune(instance, fresh.home / "dagster", before=before, keep=1).check_rows == 0
+
+
+def test_shards_wait_for_their_night_as_long_as_runs_are_kept_and_payloads_longer(
+    tmp_path: Path,
+) -> None:
+    home, policy = Home(tmp_path), OperationsPolicy(history_keep_days=14.0, raw_keep_days=100.0)
+    now = datetime(2025, 3, 20, 9, tzinfo=UTC)
+    for day in ("2025-03-05", "2025-03-06"):
+        (home.shards / day / "01-of-02").mkdir(parents=True)
+    for run, age in (("old", 101), ("young", 99)):
+        file = home.raw / run / "KO_yahoo.json.gz"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        instant = (now - timedelta(days=age)).timestamp()
+        os.utime(file, (instant, instant))
+    assert prune_files(home, policy, now) == {"payloads": 1, "shard_days": 1}
+    assert [path.name for path in home.shards.iterdir()] == ["2025-03-06"]
+    assert [path.name for path in home.raw.iterdir()] == ["young"]

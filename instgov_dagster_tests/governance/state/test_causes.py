@@ -20,7 +20,7 @@ from instgov_dagster.governance.state import (
 from instgov_dagster.loop.live.opening import PROVED_BY_ENDING, PROVED_BY_OPENING
 from instgov_dagster.loop.live.operator import act
 from instgov_dagster.loop.night import FOUND_BY_STEPS
-from instgov_dagster.loop.night_run import PROVED_BY_PUBLISHING
+from instgov_dagster.loop.night_run.run import PROVED_BY_PUBLISHING
 from instgov_dagster.loop.state_log import StateLog, observe
 from instgov_dagster.vocabulary.errors import ResumeRefused
 from instgov_dagster.vocabulary.governance import Chain, SystemStateName, least_state

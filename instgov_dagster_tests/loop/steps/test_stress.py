@@ -7,7 +7,7 @@ import pytest
 from instgov_dagster.bars.calendars import history_window
 from instgov_dagster.capital.cvar import cvar
 from instgov_dagster.capital.scenarios import scenarios_from_frame
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.loop.steps.stress import build_stress, held_prices, scenario_symbols

@@ -13,7 +13,7 @@ from instgov_dagster.governance.veto import CLEAR_SCHEMA, VETO_SCHEMA
 from instgov_dagster.loop.folding.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA, FILL_SCHEMA, PASSIVE_SCHEMA
 from instgov_dagster.loop.night import STEP_BY_NAME
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.loop.steps.vetoes import find_vetoes, settle

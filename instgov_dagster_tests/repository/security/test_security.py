@@ -35,7 +35,7 @@ PUT_TOGETHER = {
     "adapters/store/night_store.py": {"names", "table"},
     "adapters/store/projector/follow.py": {"names", "table"},
     "adapters/store/projector/readers.py": {"name", "order"},
-    "bench/ingest_peer.py": {"', '.join('?' * changed.shape[1])"},
+    "bench/ingest/peer.py": {"', '.join('?' * changed.shape[1])"},
     "bench/live/worker.py": {"name"},
     "dashboard/reading/publishing.py": {"last", "order"},
     "loop/folding/explaining/card.py": {"_DRILLS", "columns"},

@@ -11,6 +11,7 @@ from tenacity.wait import wait_exponential
 
 from instgov_dagster.adapters.markets.live.limits import TokenBucket
 from instgov_dagster.adapters.runtime import Clock
+from instgov_dagster.adapters.runtime.turns import Turns
 from instgov_dagster.bars.providers import reason_for_status, tries_allowed
 from instgov_dagster.vocabulary.bars import Purpose
 from instgov_dagster.vocabulary.errors import DataRejected
@@ -84,13 +85,22 @@ class Asker:
         Tries, backoff, deadline and the requests a minute of each provider.
     clock
         What the pauses are made on.
+    turns
+        Whom a provider's rate is shared with, by its name; this process alone by default.
     """
 
-    def __init__(self, policy: ProviderPolicy, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        policy: ProviderPolicy,
+        *,
+        clock: Clock,
+        turns: Callable[[str], Turns] | None = None,
+    ) -> None:
         self._policy = policy
         self._clock = clock
         self._buckets = {
-            name: TokenBucket(rate, clock=clock) for name, rate in policy.requests_per_minute
+            name: TokenBucket(rate, clock=clock, turns=turns(name) if turns else None)
+            for name, rate in policy.requests_per_minute
         }
 
     def ask(

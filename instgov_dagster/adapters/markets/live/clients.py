@@ -15,6 +15,7 @@ from instgov_dagster.adapters.markets.live.providers.fred import FredHistory
 from instgov_dagster.adapters.markets.live.providers.polygon import BASE_URL as POLYGON_URL
 from instgov_dagster.adapters.markets.live.providers.polygon import PolygonHistory
 from instgov_dagster.adapters.runtime import Clock
+from instgov_dagster.adapters.runtime.turns import Turns
 from instgov_dagster.vocabulary.policy.bars import ProviderPolicy
 
 #: Another address for a provider, for a proxy or a rehearsal: https, or this machine.
@@ -70,7 +71,12 @@ class Scrubber:
 
 
 def history_providers(
-    environment: Mapping[str, str], policy: ProviderPolicy, *, clock: Clock, cache_dir: Path
+    environment: Mapping[str, str],
+    policy: ProviderPolicy,
+    *,
+    clock: Clock,
+    cache_dir: Path,
+    turns: Callable[[str], Turns] | None = None,
 ) -> Mapping[str, HistoryProvider]:
     """Make a client for every provider that serves history or references.
 
@@ -80,6 +86,8 @@ def history_providers(
     ----------
     cache_dir
         Where yfinance keeps its cookies.
+    turns
+        Whom a provider's rate is shared with, by its name; this process alone by default.
 
     Raises
     ------
@@ -87,7 +95,7 @@ def history_providers(
         If an address set in the environment may not be sent a key.
     """
     addresses = provider_addresses(environment)
-    asker = Asker(policy, clock=clock)
+    asker = Asker(policy, clock=clock, turns=turns)
     get = plain_getter(policy.request_timeout_seconds)
     pages = policy.max_pages
     polygon_key = environment.get("POLYGON_API_KEY", "").strip()

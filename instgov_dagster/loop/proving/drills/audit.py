@@ -5,7 +5,7 @@ from dataclasses import replace
 import polars as pl
 
 from instgov_dagster.loop.live.frames import CYCLE_KIND, SESSION_KIND
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.proving.drills.faults import (
     file_size_limit,
     flip_bit,

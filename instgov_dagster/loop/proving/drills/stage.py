@@ -25,7 +25,7 @@ from instgov_dagster.loop.live.frames import CYCLE_KIND
 from instgov_dagster.loop.live.opening import open_quotes, open_snapshot
 from instgov_dagster.loop.live.recovery import last_book
 from instgov_dagster.loop.night import STEPS
-from instgov_dagster.loop.night_run import NightRun
+from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform, Settings, open_platform
 from instgov_dagster.loop.proving.drills.catalog import MaySend
 from instgov_dagster.loop.session import run_session

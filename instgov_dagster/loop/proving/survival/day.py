@@ -27,7 +27,7 @@ from instgov_dagster.loop.folding.ledger import SessionLedger
 from instgov_dagster.loop.live.opening import PROVED_BY_ENDING, PROVED_BY_OPENING
 from instgov_dagster.loop.live.orders import transfer_changes
 from instgov_dagster.loop.night import STEP_BY_NAME
-from instgov_dagster.loop.night_run import PROVED_BY_PUBLISHING
+from instgov_dagster.loop.night_run.run import PROVED_BY_PUBLISHING
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory
 from instgov_dagster.loop.proving.survival.knowing.nights import KnownNight, Learnt
 from instgov_dagster.loop.proving.survival.knowing.world import World

@@ -13,7 +13,7 @@ from typing import Any
 OURS = "instgov"
 PEER = "pandas-sqlite"
 ENGINES = (OURS, PEER)
-_MODULES = {OURS: "ingest_ours", PEER: "ingest_peer"}
+_MODULES = {OURS: "ours", PEER: "peer"}
 _MIB = 1024.0
 
 
@@ -28,7 +28,7 @@ def measure(engine: str, folder: Path, home: Path, *, asof: date) -> dict[str, A
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, was {engine!r}")
     # Only the engine's own module is loaded: the other's libraries are not its memory.
-    module = importlib.import_module(f"instgov_dagster.bench.{_MODULES[engine]}")
+    module = importlib.import_module(f"instgov_dagster.bench.ingest.{_MODULES[engine]}")
     before = time.process_time()
     first = module.run_night(folder, home, asof=asof, run_id="night-1")
     cpu_seconds = time.process_time() - before

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from instgov_dagster.bench.ingest_worker import OURS, PEER
+from instgov_dagster.bench.ingest.worker import OURS, PEER
 from instgov_dagster.bench.synthetic_bars import SyntheticBars, write_bars
 from instgov_dagster.vocabulary.errors import InputError, InstgovError
 
@@ -84,7 +84,7 @@ def _measured(
 ) -> dict[str, Any]:
     home.mkdir()
     head = {"engine": engine, "n": plan.n_symbols, "s": plan.n_sessions}
-    command = [sys.executable, "-m", "instgov_dagster.bench.ingest_worker"]
+    command = [sys.executable, "-m", "instgov_dagster.bench.ingest.worker"]
     command += [engine, str(bars), str(home), plan.asof.isoformat()]
     try:
         done = subprocess.run(command, capture_output=True, timeout=limit, check=False)  # noqa: S603  # our own module and paths

@@ -9,10 +9,9 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.journal import Journal, bundle_tables
-from instgov_dagster.adapters.markets.delivery import deliver
 from instgov_dagster.adapters.markets.protocol import answers_frame
-from instgov_dagster.adapters.runtime import FileLock, require_free_space
-from instgov_dagster.adapters.store.bar_reads import bar_lineage, bars_as_of, first_dates_held
+from instgov_dagster.adapters.runtime import FileLock
+from instgov_dagster.adapters.store.bar_reads import bar_lineage, bars_as_of
 from instgov_dagster.adapters.store.bar_store import append_bars, persist_classes
 from instgov_dagster.adapters.store.night_store import (
     is_written,
@@ -25,7 +24,6 @@ from instgov_dagster.adapters.store.night_store import (
 from instgov_dagster.adapters.store.published import publish, published_meta
 from instgov_dagster.bars.calendars import history_window, stress_window
 from instgov_dagster.bars.classify import found_classes
-from instgov_dagster.bars.ingestion import require_ingestion_open
 from instgov_dagster.governance.audit import sha256_of
 from instgov_dagster.governance.stamps import require_stamps, stamps_from_frame, stamps_to_frame
 from instgov_dagster.governance.state import cause_of
@@ -42,6 +40,7 @@ from instgov_dagster.loop.night import (
     phase_outputs,
     run_step,
 )
+from instgov_dagster.loop.night_run.ingest import archive_of, receive_bars
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.state_log import append_anchored, observe
 from instgov_dagster.loop.steps.context import NightStep
@@ -58,9 +57,8 @@ from instgov_dagster.vocabulary.governance import (
 from instgov_dagster.vocabulary.reason_table import Severity
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
-__all__ = ["IngestReport", "NightRun", "PublishReport", "StepOutcome"]
+__all__ = ["PROVED_BY_PUBLISHING", "IngestReport", "NightRun", "PublishReport", "StepOutcome"]
 
-_MIB = 1024 * 1024
 # A night that reached its end opened its chain, read and wrote the whole store, and holds every
 # stamp: what an earlier night stopped on is over.
 PROVED_BY_PUBLISHING = frozenset(
@@ -150,27 +148,14 @@ class NightRun:
         Raises
         ------
         DataRejected
-            ``INGESTION_WINDOW_CLOSED`` for the live market while it trades.
+            ``INGESTION_WINDOW_CLOSED`` for the live market while it trades; where its bars come
+            in shards ``SHARDS_INCOMPLETE``, before anything is written.
         SystemHalt
-            ``DISK_FULL``, or where the archive cannot be written.
+            ``DISK_FULL``, or where the archive cannot be written or is not what it was.
         """
         platform, context = self._platform, self.context
-        policy, root = platform.policy, platform.home.root
-        require_free_space(root, needed_bytes=policy.loop.min_free_disk_mib * _MIB)
-        require_ingestion_open(context.market, platform.now(), policy.history)
-        names = tuple(entry.symbol for entry in platform.universe.symbols)
-        with platform.warehouse.reader() as con:
-            held = first_dates_held(con)
-        fetched, deliveries = deliver(
-            platform.source,
-            names,
-            held,
-            asof=context.asof,
-            raw_dir=platform.home.raw,
-            run_id=self._run_id,
-            policy=policy.history,
-        )
-        frozen = {**self._frozen(), "provider_answers": answers_frame(fetched)}
+        arrival = receive_bars(platform, context.asof, run_id=self._run_id)
+        frozen = {**self._frozen(), "provider_answers": answers_frame(arrival.answers)}
         recorded_at, self._bars_sha256 = platform.now(), {}
         with platform.warehouse.txn() as con:
             appended = [
@@ -181,10 +166,10 @@ class NightRun:
                     recorded_at=recorded_at,
                     knowledge_instant=context.known_at,
                 )
-                for delivery in deliveries
+                for delivery in arrival.deliveries
             ]
             classes = found_classes(platform.universe)
-            persist_classes(con, classes, fetched.first_dates, run_id=self._run_id)
+            persist_classes(con, classes, arrival.first_dates, run_id=self._run_id)
             for name, frame in frozen.items():
                 write_night(
                     con, _FROZEN.get(name, name), frame, asof=context.asof, run_id=self._run_id,
@@ -192,17 +177,17 @@ class NightRun:
                 )  # fmt: skip
             bars = self._bars(con, "bars")
         return IngestReport(
-            provider=fetched.provider,
-            symbols=len(names),
+            provider=arrival.provider,
+            symbols=len(platform.universe.symbols),
             bars=bars.height,
             added=appended[-1].added,
             restated=appended[-1].restated,
             unchanged=appended[-1].unchanged,
             withdrawn=appended[-1].withdrawn,
-            archive=str((platform.home.raw / self._run_id).relative_to(root)),
-            archive_sha256=sha256_of(deliveries[-1].sha256),
+            archive=str(archive_of(platform, context.asof, self._run_id)),
+            archive_sha256=sha256_of(arrival.deliveries[-1].sha256),
             stress_added=sum(result.rows for result in appended[:-1]),
-            notices=fetched.notices,
+            notices=arrival.notices,
         )
 
     def _frozen(self) -> dict[str, pl.DataFrame]:

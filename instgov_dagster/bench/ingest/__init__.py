@@ -1,0 +1,1 @@
+"""Ingestion measured: two nights beside pandas on sqlite, and shards beside one process."""

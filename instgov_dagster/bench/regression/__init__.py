@@ -1,0 +1,1 @@
+"""`instgov bench all`: every bench small, its ratios held against those committed."""

@@ -1,0 +1,1 @@
+"""A night at work: its ingestion or the shards of it, its steps, what it publishes."""

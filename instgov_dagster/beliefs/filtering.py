@@ -171,15 +171,11 @@ def filter_forward(
     for t, (emission, peak) in enumerate(zip(emissions, peaks.tolist(), strict=True)):
         if t == 0:
             weights = [b * e for b, e in zip(belief, emission, strict=True)]
-            total = _added(weights)
         else:
             joint = _joint(belief, counts, emission)
             weights = [_added(into) for into in zip(*joint, strict=True)]
-            total = _added(weights)
-            counts = [
-                [n + p / total for n, p in zip(held, row, strict=True)]
-                for held, row in zip(counts, joint, strict=True)
-            ]
+            counts = _counted(counts, joint, _added(weights))
+        total = _added(weights)
         likelihood += math.log(total) + peak
         belief = [weight / total for weight in weights]
         beliefs.append(belief)
@@ -203,6 +199,15 @@ def _joint(
         total = _added(row)
         joint.append([before * (n / total) * e for n, e in zip(row, emission, strict=True)])
     return joint
+
+
+def _counted(
+    counts: list[list[float]], joint: list[list[float]], total: float
+) -> list[list[float]]:
+    return [
+        [n + p / total for n, p in zip(held, row, strict=True)]
+        for held, row in zip(counts, joint, strict=True)
+    ]
 
 
 def _added(numbers: Sequence[float]) -> float:

@@ -39,9 +39,7 @@ def base_prices(prices: NDArray[np.float64], *, config: CVaRConfig) -> NDArray[n
         pl.all().rolling_median(config.base_floor_sessions, min_samples=1)
     ).to_numpy()
     floor = config.base_floor_share * medians.astype(np.float64)
-    base[:, low] = np.where(
-        np.isfinite(prices[:, low]), np.maximum(prices[:, low], floor), np.nan
-    )
+    base[:, low] = np.where(np.isfinite(prices[:, low]), np.maximum(prices[:, low], floor), np.nan)
     return base
 
 

@@ -126,8 +126,7 @@ def cover_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     scopes = [WHOLE_BOOK, *sorted((specs | set(past["scope"].to_list())) - {WHOLE_BOOK})]
     by_scope = past.partition_by("scope", as_dict=True)
     found = {
-        scope: realised_outcomes(by_scope.get((scope,), past.clear()), returns)
-        for scope in scopes
+        scope: realised_outcomes(by_scope.get((scope,), past.clear()), returns) for scope in scopes
     }
     rows = []
     for scope, outcomes in found.items():
@@ -164,9 +163,7 @@ class HeldReturns:
         self.panel, self.horizon = panel, config.horizon_days
         self.returns = horizon_returns(panel.prices, sessions=config.horizon_days, config=config)
         end = (
-            panel.dates[-1].astype(date) + timedelta(days=1)
-            if panel.dates.size
-            else CALENDAR_START
+            panel.dates[-1].astype(date) + timedelta(days=1) if panel.dates.size else CALENDAR_START
         )
         # Counted from the calendar's first session: a lane keeps its sessions as the window moves.
         self.numbers = np.searchsorted(expected_sessions(None, CALENDAR_START, end), panel.dates)

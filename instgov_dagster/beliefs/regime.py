@@ -1,6 +1,7 @@
 """The regime believed tonight, its horizon chances and the de-risk trigger; no observations."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -296,6 +297,21 @@ def belief_to_row(belief: RegimeBelief) -> dict[str, Any]:
         "parameters": belief.parameters,
         "reason_codes": [str(reason) for reason in belief.reason_codes],
     }
+
+
+def sum_error(row: Mapping[str, Any]) -> float:
+    """Give how far the sums of a row of ``regime_beliefs`` are from 1, at most.
+
+    Today's belief, that of five sessions ahead and each line of the matrix are summed; a sum that
+    is not a number is infinitely far.
+    """
+    flat, n = tuple(row["transition_matrix"]), len(Regime)
+    names = ("current_belief_{}", "p_{}_5d")
+    sums = [[row[name.format(regime.value.lower())] for regime in Regime] for name in names] + [
+        list(flat[i : i + n]) for i in range(0, len(flat), n)
+    ]
+    errors = [abs(math.fsum(numbers) - 1.0) for numbers in sums]
+    return max(error if math.isfinite(error) else math.inf for error in errors)
 
 
 def belief_from_row(row: Mapping[str, Any]) -> RegimeBelief:

@@ -1,7 +1,8 @@
 """A table at a glance: its key numbers as a small SVG and as Markdown; pure."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from typing import Final, Literal
 
@@ -32,6 +33,10 @@ class Glance:
     ----------
     label, value
         The columns; ``value`` is not read where ``how`` counts.
+    weights
+        Where what is drawn is a weighted sum of columns: the weight of each.
+    columns
+        Of a table of one row: the columns that are drawn, a bar each; nothing else is read.
     how
         What becomes of the rows of one label.
     first
@@ -39,14 +44,22 @@ class Glance:
     """
 
     title: str
-    label: str
+    label: str = ""
     value: str = ""
     how: How = "count"
     first: Literal["largest", "smallest"] = "largest"
+    weights: Mapping[str, float] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> set[str]:
+        """The columns a table must have to be drawn."""
+        return {self.label, self.value, *self.weights, *self.columns} - {""}
 
 
 #: What is drawn of each table of a night, by the table's name.
 GLANCES: Final[Mapping[str, Glance]] = {
+    "raw_bars": Glance(title="Bars of the window by symbol", label="symbol"),
     "data_quality": Glance(title="Lowest quality scores", label="symbol", value="quality_score",
                            how="min", first="smallest"),
     "price_history": Glance(title="Bars by class", label="asset_class"),
@@ -55,8 +68,18 @@ GLANCES: Final[Mapping[str, Glance]] = {
     "model_forecasts": Glance(title="Forecasts by model", label="model_id"),
     "model_decay_metrics": Glance(title="Lowest decay factor by model", label="model_id",
                                   value="final_decay_factor", how="min", first="smallest"),
-    "sigma_fits": Glance(title="Persistence of volatility", label="symbol", value="beta",
-                         how="max"),
+    # Glosten, Jagannathan and Runkle (1993): half of the returns bear gamma.
+    "sigma_fits": Glance(title="Persistence of volatility, alpha + gamma / 2 + beta",
+                         label="symbol", how="max",
+                         weights={"alpha": 1.0, "gamma": 0.5, "beta": 1.0}),
+    "regime_beliefs": Glance(
+        title="Regime, today and in five sessions",
+        columns=("current_belief_normal", "current_belief_volatile", "current_belief_crisis",
+                 "p_normal_5d", "p_volatile_5d", "p_crisis_5d", "p_hit_crisis_5d",
+                 "gross_multiplier"),
+    ),
+    "auction_certificate": Glance(title="What was found beside what is possible, of NAV",
+                                  columns=("objective", "upper_bound", "gap", "rounding")),
     "model_evaluation": Glance(title="Scores by metric", label="metric"),
     "model_trials": Glance(title="Trials by family", label="family"),
     "strategy_lifecycle_log": Glance(title="Capital, percent of NAV", label="strategy_id",
@@ -76,6 +99,8 @@ GLANCES: Final[Mapping[str, Glance]] = {
     "risk_verdicts": Glance(title="Verdicts by gate", label="gate"),
     "execution_plan": Glance(title="Planned notional, USD", label="symbol", value="notional_usd",
                              how="sum"),
+    "report_card": Glance(title="Controls by status", label="status"),
+    "fire_drills": Glance(title="Drills by the state they led to", label="state"),
     "governance_decisions": Glance(title="Symbols by decision", label="decision"),
 }  # fmt: skip
 
@@ -88,16 +113,31 @@ def glance_rows(frame: pl.DataFrame, glance: Glance) -> list[tuple[str, float]]:
     ValueError
         If the table lacks a column that is drawn.
     """
-    wanted = {glance.label} | ({glance.value} if glance.how != "count" else set())
-    if missing := wanted - set(frame.columns):
+    if missing := glance.needs - set(frame.columns):
         raise ValueError(f"a glance needs the columns {sorted(missing)}")
+    if glance.columns:
+        return known_bars(frame.select(glance.columns).head(1).to_dicts())
     column = pl.col(glance.value or glance.label)
+    if glance.weights:
+        column = pl.sum_horizontal(
+            (weight * pl.col(name) for name, weight in glance.weights.items()), ignore_nulls=False
+        )
     made = {"count": pl.len(), "sum": column.sum(), "max": column.max(), "min": column.min()}
     rows = frame.group_by(glance.label).agg(made[glance.how].cast(pl.Float64).alias("drawn"))
     known = rows.filter(pl.col("drawn").is_finite()).sort(
         ["drawn", glance.label], descending=[glance.first == "largest", False]
     )
     return [(str(name), float(value)) for name, value in known.head(MOST_BARS).iter_rows()]
+
+
+def known_bars(rows: Sequence[Mapping[str, float | None]]) -> list[tuple[str, float]]:
+    """Give the numbers of rows as named bars, in their order; what is not finite is left out."""
+    return [
+        (name, float(value))
+        for row in rows
+        for name, value in row.items()
+        if value is not None and math.isfinite(value)
+    ]
 
 
 def bars_svg(title: str, rows: Sequence[tuple[str, float]]) -> str:

@@ -15,8 +15,10 @@ from instgov_dagster.defs.graph import (
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import (
     counts,
+    mismatches,
     names,
     none_breaks,
+    nothing_to_judge,
     open_night,
     read_table,
     report_ingest,
@@ -66,10 +68,11 @@ def raw_bars(context: dg.AssetExecutionContext, platform: PlatformResource) -> d
     Where the bars come in shards, all of them must have arrived: then it appends once.
     """
     with failing_closed(platform):
-        report = open_night(context, platform).ingest()
+        night = open_night(context, platform)
+        report = night.ingest()
     for notice in report.notices:
         context.log.warning(notice)
-    return report_ingest(report)
+    return report_ingest(report, night.table("bars"))
 
 
 @night_asset(Wing.BARS, Phase.INGESTION, after=["raw_bars"])
@@ -153,7 +156,7 @@ def bars_lie_inside_the_window(
     is_inside = pl.col("date").is_between(start, end, closed="left")
     was_known = pl.col("known_at") <= opened.context(day).known_at
     answer = none_breaks(bars, ~(is_inside & was_known), start=start, end=end)
-    return answer if bars.height else verdict(passed=False, rows=0)
+    return answer if bars.height else nothing_to_judge()
 
 
 @rule("data_quality")
@@ -164,8 +167,15 @@ def every_symbol_is_scored(
     scores = read_table(context, platform, "data_quality")
     wanted = sorted(entry.symbol for entry in platform.open().universe.symbols)
     missing = sorted(set(wanted) - set(scores["symbol"].to_list()))
-    is_whole = scores["symbol"].sort().to_list() == wanted
-    return verdict(passed=is_whole, symbols=len(wanted), rows=scores.height, missing=missing)
+    wrong = mismatches(scores["symbol"].to_list(), wanted)
+    return verdict(
+        passed=wrong == 0,
+        value=wrong,
+        limit=0,
+        symbols=len(wanted),
+        rows=scores.height,
+        missing=missing,
+    )
 
 
 @rule("data_quality")
@@ -186,7 +196,8 @@ def some_symbol_is_valid(
     """Nothing downstream runs where no symbol has data worth trading on (2.5)."""
     scores = read_table(context, platform, "data_quality")
     statuses = counts(scores, "status")
-    return verdict(passed=statuses.get(SymbolStatus.VALID, 0) > 0, statuses=statuses)
+    valid = statuses.get(SymbolStatus.VALID, 0)
+    return verdict(passed=valid > 0, value=valid, limit=1, sense=">=", statuses=statuses)
 
 
 @rule("data_quality", blocking=False)
@@ -285,4 +296,4 @@ def some_symbol_is_eligible(
     """Not every symbol is ineligible: something has class, provider, quality, history, route."""
     governed = read_table(context, platform, "data_governance")
     eligible = int(governed["is_eligible"].sum())
-    return verdict(passed=eligible > 0, eligible=eligible)
+    return verdict(passed=eligible > 0, value=eligible, limit=1, sense=">=")

@@ -13,6 +13,7 @@ from instgov_dagster.defs.reporting import (
     read_table,
     report_step,
     run_night_step,
+    show_facts,
     verdict,
 )
 from instgov_dagster.defs.resources import PlatformResource
@@ -87,7 +88,11 @@ def belief_state(
     """Save the models as the night left them: the live session forecasts from them (3.4)."""
     outcome = run_night_step(context, platform, "belief_state")
     told = outcome.frame.select("session", "packed_sha256").to_dicts()
-    return report_step(outcome, bytes=outcome.frame["packed"].bin.size().sum(), saved=told)
+    size = int(outcome.frame["packed"].bin.size().sum())
+    symbols = int(outcome.frame["symbols"].list.len().sum())
+    drawn = {"symbols with models": float(symbols), "KiB of their models": size / 1024}
+    shown = show_facts("What a session starts from", drawn)
+    return report_step(outcome, bytes=size, saved=told, picture=shown["picture"])
 
 
 @night_asset(Wing.BELIEFS, Phase.LIVE_TRADING, after=["published_snapshot"])
@@ -140,15 +145,17 @@ def probabilities_sum_to_one(
     context: dg.AssetCheckExecutionContext, platform: PlatformResource
 ) -> dg.AssetCheckResult:
     """Beliefs, five-day probabilities and each row of the matrix sum to 1 within 1e-12 (7.1)."""
-    from instgov_dagster.beliefs.regime import belief_from_row
+    from instgov_dagster.beliefs.regime import belief_from_row, sum_error
+    from instgov_dagster.vocabulary.beliefs import SUM_TOLERANCE
 
     rows = read_table(context, platform, "regime_beliefs").to_dicts()
+    told: dict[str, Any] = {"rows": len(rows), "limit": SUM_TOLERANCE}
+    told["value"] = max(map(sum_error, rows), default=None)
     try:
-        states = [belief_from_row(row).state for row in rows]
+        hits = [belief_from_row(row).state.p_hit_crisis_5d for row in rows]
     except ValueError as refused:
-        return verdict(passed=False, rows=len(rows), refused=str(refused))
-    hits = [state.p_hit_crisis_5d for state in states]
-    return verdict(passed=len(rows) == 1, rows=len(rows), p_hit_crisis_5d=max(hits, default=None))
+        return verdict(passed=False, refused=str(refused), **told)
+    return verdict(passed=len(rows) == 1, p_hit_crisis_5d=max(hits, default=None), **told)
 
 
 @rule("regime_beliefs", blocking=False)
@@ -265,7 +272,7 @@ def models_are_restored_bit_equal(
         policy=opened.policy.models.forecast,
         horizon=opened.policy.cvar.horizon_days,
     )
-    return verdict(passed=answer)
+    return verdict(passed=answer, value=int(not answer), limit=0)
 
 
 @rule("model_evaluation")
@@ -304,7 +311,15 @@ def no_score_is_too_good(
 
     scores = read_table(context, platform, "model_evaluation").filter(pl.col("metric") == "oos_r2")
     limit = platform.open().policy.models.evaluation.credible_r2
-    return none_breaks(scores, pl.col("value").fill_null(0.0) > limit, warns=True)
+    good = names(scores, pl.col("value").fill_null(0.0) > limit, "model_id")
+    return verdict(
+        passed=not good,
+        value=None if scores.is_empty() else scores.select(pl.col("value").nan_max()).item(),
+        limit=limit,
+        warns=True,
+        scores=scores.height,
+        too_good=good,
+    )
 
 
 @rule("model_evaluation", blocking=False)
@@ -325,7 +340,7 @@ def trials_are_numbered_without_a_gap(
 ) -> dg.AssetCheckResult:
     """Tonight's new variants are distinct and numbered on, one after another (10.3)."""
     trials = read_table(context, platform, "model_trials").sort("trial_number")
-    numbers = trials["trial_number"].to_list()
-    is_dense = not numbers or numbers == list(range(numbers[0], numbers[0] + len(numbers)))
-    is_distinct = trials["variant_sha256"].n_unique() == trials.height
-    return verdict(passed=is_dense and is_distinct, new=trials.height)
+    gaps = int((trials["trial_number"].diff().drop_nulls() != 1).sum())
+    repeated = trials.height - trials["variant_sha256"].n_unique()
+    wrong = gaps + repeated
+    return verdict(passed=wrong == 0, value=wrong, limit=0, new=trials.height)

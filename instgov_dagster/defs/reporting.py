@@ -3,8 +3,9 @@
 import base64
 import json
 import math
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:  # polars and the loop load in a run only
 
     from instgov_dagster.adapters.markets.delivery import Shipment
     from instgov_dagster.loop.night_run.run import IngestReport, NightRun, StepOutcome
+
+#: How a check's value must stand to its limit.
+Sense = Literal["<=", ">=", "<", "=="]
 
 #: How many offenders a failed check lists; the count beside them is whole.
 LISTED = 20
@@ -66,10 +70,11 @@ def report_step(outcome: "StepOutcome", **numbers: Any) -> dg.MaterializeResult:
     )
 
 
-def report_ingest(report: "IngestReport") -> dg.MaterializeResult:
-    """Report what a night received, archived and appended."""
+def report_ingest(report: "IngestReport", bars: "pl.DataFrame") -> dg.MaterializeResult:
+    """Report what a night received, archived and appended, and the bars it now stands on."""
     facts = {
-        "dagster/table_name": "warehouse.main.bar_versions",
+        **table_facts("bar_versions", bars),
+        **glance_facts("raw_bars", bars),
         "dagster/row_count": report.bars,
         "provider": report.provider,
         "symbols": report.symbols,
@@ -103,11 +108,13 @@ def report_shard(shipment: "Shipment") -> dg.MaterializeResult:
     )
 
 
-def table_facts(name: str, frame: "pl.DataFrame") -> dict[str, Any]:
+def table_facts(
+    name: str, frame: "pl.DataFrame", *, store: str = "warehouse.main"
+) -> dict[str, Any]:
     """Describe a table as Dagster knows tables: its name, its rows, its columns."""
     columns = [dg.TableColumn(name=n, type=str(kind)) for n, kind in frame.schema.items()]
     return {
-        "dagster/table_name": f"warehouse.main.{name}",
+        "dagster/table_name": f"{store}.{name}",
         "dagster/row_count": frame.height,
         "dagster/column_schema": dg.TableSchema(columns=columns),
     }
@@ -124,6 +131,31 @@ def glance_facts(name: str, frame: "pl.DataFrame") -> dict[str, Any]:
             glance.title, bars_svg(glance.title, glance_rows(frame, glance))
         )
     return facts
+
+
+def show_facts(
+    title: str,
+    bars: Mapping[str, float | None],
+    rows: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Show what is no table of the night: a picture of its numbers, and them as a table.
+
+    Parameters
+    ----------
+    bars
+        What is drawn, in this order; what is absent is not drawn.
+    rows
+        The lines of the table beside it; the bars themselves if there are none.
+    """
+    import polars as pl
+
+    from instgov_dagster.dashboard.glance import bars_svg, known_bars, table_markdown
+
+    told = rows or [{"what": name, "value": value} for name, value in bars.items()]
+    return {
+        "picture": inline_svg(title, bars_svg(title, known_bars([bars]))),
+        "head": dg.MetadataValue.md(table_markdown(pl.DataFrame(told, infer_schema_length=None))),
+    }
 
 
 def inline_svg(title: str, svg: str) -> dg.MarkdownMetadataValue:
@@ -153,7 +185,7 @@ def plain(value: Any) -> Any:
         return "none"
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if isinstance(value, bool | int | str | dg.MetadataValue):
+    if isinstance(value, bool | int | str | dg.MetadataValue | dg.TableSchema):
         return value
     if isinstance(value, Mapping):
         return dg.MetadataValue.json({str(key): plain(item) for key, item in value.items()})
@@ -210,23 +242,56 @@ def read_table(
         return open_night(context, platform).table(name)
 
 
-def verdict(*, passed: bool, warns: bool = False, **numbers: Any) -> dg.AssetCheckResult:
-    """Answer a check with the numbers it stands on.
+def bound_facts(value: float | None, limit: float | None, sense: Sense = "<=") -> dict[str, Any]:
+    """Tell a check's value and its limit as numbers, which the UI plots over the nights.
 
     Parameters
     ----------
+    value
+        What was measured; None, told as the word, where there was nothing to measure.
+    sense
+        How the value must stand to the limit for the check to pass.
+    """
+    return {"value": plain(value), "limit": plain(limit), "asks": f"value {sense} limit"}
+
+
+def verdict(
+    *,
+    passed: bool,
+    value: float | None,
+    limit: float | None,
+    sense: Sense = "<=",
+    warns: bool = False,
+    name: str | None = None,
+    **numbers: Any,
+) -> dg.AssetCheckResult:
+    """Answer a check with its value, its limit and the other numbers it stands on.
+
+    Parameters
+    ----------
+    value, limit, sense
+        See `bound_facts`.
     warns
         Whether a breach is worth a warning only; it then never blocks.
+    name
+        The check's name where one step answers several.
     """
     severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR
-    metadata = {name: plain(value) for name, value in numbers.items()}
-    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata)
+    metadata = bound_facts(value, limit, sense)
+    metadata |= {key: plain(number) for key, number in numbers.items()}
+    return dg.AssetCheckResult(passed=passed, severity=severity, metadata=metadata, check_name=name)
+
+
+def mismatches(told: Collection[str], wanted: Collection[str]) -> int:
+    """Count what is told too often, too seldom or without being wanted."""
+    said, asked = Counter(told), Counter(wanted)
+    return ((said - asked) + (asked - said)).total()
 
 
 def none_breaks(
     frame: "pl.DataFrame", condition: "pl.Expr", *, warns: bool = False, **numbers: Any
 ) -> dg.AssetCheckResult:
-    """Pass where no row breaks a rule; list the first that do.
+    """Pass where no row breaks a rule; the value is how many do, the first are listed.
 
     Parameters
     ----------
@@ -234,14 +299,19 @@ def none_breaks(
         True where a row breaks the rule. Null, which is neither, breaks it as well.
     """
     broken = frame.filter(condition.fill_null(value=True))
-    if broken.is_empty():
-        return verdict(passed=True, warns=warns, rows=frame.height, broken=0, **numbers)
-    listed = json.loads(broken.head(LISTED).write_json())
+    if not broken.is_empty():
+        listed = json.loads(broken.head(LISTED).write_json())
+        numbers["first"] = dg.MetadataValue.json(listed)
     return verdict(
-        passed=False,
+        passed=broken.is_empty(),
+        value=broken.height,
+        limit=0,
         warns=warns,
         rows=frame.height,
-        broken=broken.height,
-        first=dg.MetadataValue.json(listed),
         **numbers,
     )
+
+
+def nothing_to_judge() -> dg.AssetCheckResult:
+    """Fail a rule whose table has no row where it must have some: its absence is one breach."""
+    return verdict(passed=False, value=1, limit=0, rows=0)

@@ -80,6 +80,22 @@ def recorded_night(tmp_path_factory: pytest.TempPathFactory) -> RecordedNight:
     return RecordedNight(installation=installation, result=result)
 
 
+@pytest.fixture(scope="session")
+def recorded_day(
+    recorded_night: RecordedNight, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dg.ExecuteInProcessResult, ...]:
+    """The recorded night, a short session on a copy of its home, and what follows a session."""
+    folder = tmp_path_factory.mktemp("recorded-day")
+    shutil.copytree(recorded_night.installation.folder, folder, dirs_exist_ok=True)
+    installation = Installation(folder=folder, market={"market": "simulated"})
+    # Paced, so that the beats of its leader are measured.
+    ops = {"live_session": {"config": {"cycles": 2, "period_seconds": 0.01}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        session = installation.run("governed_live_loop", instance, ops=ops)
+        after = installation.run("after_session", instance)
+    return recorded_night.result, session, after
+
+
 @pytest.fixture
 def fresh(tmp_path: Path) -> Installation:
     """An installation that never ran."""

@@ -114,7 +114,7 @@ def test_the_books_cvar_stands_beside_its_limit_as_numbers(recorded_night: Recor
         if answer.check_name == "cvar_is_within_its_limit"
     ]
     told = {name: value.value for name, value in check.metadata.items()}
-    assert told == {"value": facts["cvar_gate"], "limit": 0.06}
+    assert told == {"value": facts["cvar_gate"], "limit": 0.06, "asks": "value <= limit"}
 
 
 def test_six_phases_are_stamped_in_the_order_of_the_roadmap(recorded_night: RecordedNight) -> None:

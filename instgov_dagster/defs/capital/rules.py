@@ -10,6 +10,7 @@ from instgov_dagster.defs.reporting import (
     counts,
     gate_table,
     none_breaks,
+    nothing_to_judge,
     open_night,
     read_table,
     verdict,
@@ -32,7 +33,15 @@ def enough_scenarios(
     plain = min(measures.get(name, 0) for name in (RiskMeasure.CURRENT, RiskMeasure.FILTERED))
     stressed = measures.get(RiskMeasure.STRESSED, policy.min_stressed_scenarios)
     is_enough = plain >= policy.min_scenarios and stressed >= policy.min_stressed_scenarios
-    return verdict(passed=is_enough, fewest=plain, minimum=policy.min_scenarios, measures=measures)
+    return verdict(
+        passed=is_enough,
+        value=plain,
+        limit=policy.min_scenarios,
+        sense=">=",
+        stressed=stressed,
+        least_stressed=policy.min_stressed_scenarios,
+        measures=measures,
+    )
 
 
 @rule("stress_scenarios", blocking=False)
@@ -42,8 +51,10 @@ def stress_set_is_present(
     """No stressed set is missing; where one is, the current CVaR is multiplied instead (5.2)."""
     measures = counts(read_table(context, platform, "stress_scenarios"), "measure")
     multiplier = platform.open().policy.cvar.missing_stress_multiplier
-    is_present = RiskMeasure.STRESSED in measures
-    return verdict(passed=is_present, warns=True, measures=measures, multiplier=multiplier)
+    held = measures.get(RiskMeasure.STRESSED, 0)
+    return verdict(
+        passed=held > 0, value=held, limit=1, sense=">=", warns=True, multiplier=multiplier
+    )
 
 
 @rule("market_impact")
@@ -85,7 +96,7 @@ def fast_equals_reference(
         found = compare_night(night.table, night.context)
     tolerance = platform.open().policy.auction.gap_tolerance
     is_equal = found.difference is not None and found.difference <= tolerance
-    return verdict(passed=is_equal, tolerance=tolerance, **asdict(found))
+    return verdict(passed=is_equal, value=found.difference, limit=tolerance, **asdict(found))
 
 
 @rule("capital_allocations")
@@ -164,7 +175,7 @@ def book_gates_pass(
     verdicts = read_table(context, platform, "risk_verdicts")
     book = verdicts.filter(pl.col("symbol") == BOOK)
     answer = none_breaks(book, ~pl.col("passed"), gates=gate_table(book))
-    return answer if book.height else verdict(passed=False, rows=0)
+    return answer if book.height else nothing_to_judge()
 
 
 def _limit_rule(gate: str, sentence: str) -> dg.AssetChecksDefinition:
@@ -177,9 +188,15 @@ def _limit_rule(gate: str, sentence: str) -> dg.AssetChecksDefinition:
         verdicts = read_table(context, platform, "risk_verdicts").filter(pl.col("gate") == gate)
         book = verdicts.filter(pl.col("symbol") == BOOK).to_dicts()
         refused = verdicts.filter(~pl.col("passed") & (pl.col("symbol") != BOOK)).height
-        numbers = {key: row[key] for row in book for key in ("value", "limit_value", "headroom")}
+        told = book[0] if len(book) == 1 else dict.fromkeys(("value", "limit_value", "headroom"))
         passed = [row["passed"] for row in book] == [True]
-        return verdict(passed=passed, orders_refused=refused, **numbers)
+        return verdict(
+            passed=passed,
+            value=told["value"],
+            limit=told["limit_value"],
+            headroom=told["headroom"],
+            orders_refused=refused,
+        )
 
     check.__name__, check.__doc__ = f"{gate}_is_within_its_limit", sentence
     return rule("risk_verdicts")(check)
@@ -214,7 +231,14 @@ def _coverage_rule(
         if mine and not mine[0]["is_judged"]:
             told["notice"] = f"not enough outcomes to judge: {mine[0]['outcomes']}"
         passed = [row["passed"] for row in mine] == [True]
-        return verdict(passed=passed, warns=not blocking, **told)
+        return verdict(
+            passed=passed,
+            value=told.pop("value", None),
+            limit=told.pop("limit_value", None),
+            sense="<" if test is CoverageTest.E_PROCESS else ">=",
+            warns=not blocking,
+            **told,
+        )
 
     check.__name__, check.__doc__ = f"cvar_coverage_{test.value}", sentence
     return rule("cvar_coverage", blocking=blocking)(check)

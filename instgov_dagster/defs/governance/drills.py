@@ -1,12 +1,13 @@
 """The fire drills as an asset: evidence a control, and a blocking check for each."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, WAREHOUSE_POOL, Wing, day_of
 from instgov_dagster.defs.halting import failing_closed
-from instgov_dagster.defs.reporting import plain
+from instgov_dagster.defs.reporting import glance_facts, table_facts, verdict
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.loop.proving.drills.catalog import CATALOG
 from instgov_dagster.vocabulary.governance import Phase
@@ -45,12 +46,24 @@ def held_drills(
     """Hold every drill and keep its evidence; a control that stays silent fails its check."""
     with failing_closed(platform):
         rows = hold_drills(context, platform)
-    fired = sum(row.fired for row in rows)
     return dg.MaterializeResult(
         asset_key="fire_drills",
-        metadata={"dagster/row_count": len(rows), "fired": fired, "silent": len(rows) - fired},
+        metadata=drill_facts(rows),
         check_results=[firing_of(row) for row in rows],
     )
+
+
+def drill_facts(rows: Sequence["Evidence"]) -> dict[str, Any]:
+    """Tell how many controls fired, and show the evidence."""
+    from instgov_dagster.loop.proving.drills.evidence import evidence_frame
+
+    frame, fired = evidence_frame(rows), sum(row.fired for row in rows)
+    return {
+        **table_facts("fire_drills", frame),
+        **glance_facts("fire_drills", frame),
+        "fired": fired,
+        "silent": len(rows) - fired,
+    }
 
 
 def hold_drills(
@@ -83,8 +96,11 @@ def hold_drills(
 
 def firing_of(row: "Evidence") -> dg.AssetCheckResult:
     """Tell whether a control fired; one that stayed silent fails its check."""
-    return dg.AssetCheckResult(
+    return verdict(
+        name=f"{row.drill}_fires",
         passed=row.fired,
-        check_name=f"{row.drill}_fires",
-        metadata={name: plain(getattr(row, name)) for name in _SHOWN},
+        value=int(row.fired),
+        limit=1,
+        sense=">=",
+        **{name: getattr(row, name) for name in _SHOWN},
     )

@@ -3,7 +3,7 @@
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -13,7 +13,7 @@ from instgov_dagster.defs.governance.anchoring import anchor_chains, verify_chai
 from instgov_dagster.defs.governance.telling import MinuteTeller
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, Wing, day_of, rule
 from instgov_dagster.defs.halting import failing_closed
-from instgov_dagster.defs.reporting import plain, state_facts, verdict
+from instgov_dagster.defs.reporting import plain, show_facts, state_facts, verdict
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.errors import LeaseHeld
 from instgov_dagster.vocabulary.governance import Phase
@@ -94,7 +94,7 @@ def live_session(
     if report is None:
         return
     for name, facts in SESSION_FACTS.items():
-        metadata = {**state_facts(report.state), **pick(report, facts)}
+        metadata = {**state_facts(report.state), **pick(report, facts), **shown(report, name)}
         yield dg.MaterializeResult(asset_key=name, metadata=metadata)
 
 
@@ -157,6 +157,22 @@ def pick(report: "SessionReport", fields: tuple[str, ...]) -> dict[str, Any]:
     return {name: plain(getattr(report, name)) for name in fields}
 
 
+def shown(report: "SessionReport", name: str) -> dict[str, Any]:
+    """Draw what matters of a session for one of its assets."""
+    drawn: Mapping[str, tuple[str, Mapping[str, float | None]]] = {
+        "decision_journal": (
+            "A cycle, milliseconds",
+            {"median": report.cycle_ms_p50, "99th percentile": report.cycle_ms_p99},
+        ),
+        "live_decisions": ("Decisions by verdict", report.verdicts),
+        "portfolio": (
+            "Highest CVaR by measure, beside its limit",
+            {**report.measures, "limit": report.cvar_limit},
+        ),
+    }
+    return show_facts(*drawn[name])
+
+
 def last_session(platform: PlatformResource) -> Mapping[str, Any]:
     """Read the summary the last session left beside the published tables."""
     from instgov_dagster.adapters.store.published import SUMMARY_FILE
@@ -170,8 +186,11 @@ def last_session(platform: PlatformResource) -> Mapping[str, Any]:
 def state_continuity(platform: PlatformResource) -> dg.AssetCheckResult:
     """Each session starts, bit by bit, with the state its predecessor of the day left (3.4)."""
     told = last_session(platform)
+    is_continued = told["told_hash"] in (None, told["started_hash"])
     return verdict(
-        passed=told["told_hash"] in (None, told["started_hash"]),
+        passed=is_continued,
+        value=int(not is_continued),
+        limit=0,
         session_id=told["session_id"],
         first_cycle=told["first_cycle"],
         told_hash=told["told_hash"],
@@ -186,9 +205,9 @@ def leader_keeps_its_beat(platform: PlatformResource) -> dg.AssetCheckResult:
     longest = told["longest_gap_seconds"]
     return verdict(
         passed=longest is None or longest <= limit,
-        session_id=told["session_id"],
-        longest_gap_seconds=longest,
+        value=longest,
         limit=limit,
+        session_id=told["session_id"],
     )
 
 
@@ -199,10 +218,12 @@ def every_cycle_decides_every_symbol(platform: PlatformResource) -> dg.AssetChec
     symbols = len(platform.open().universe.tradable)
     return verdict(
         passed=told["cycles"] > 0 and told["decisions"] == told["cycles"] * symbols,
+        value=told["decisions"],
+        limit=told["cycles"] * symbols,
+        sense="==",
         session_id=told["session_id"],
         symbols=symbols,
         cycles=told["cycles"],
-        decisions=told["decisions"],
     )
 
 
@@ -216,8 +237,8 @@ def readers_see_every_cycle(platform: PlatformResource) -> dg.AssetCheckResult:
     bound = platform.open().policy.operations.projector_lag_seconds
     return verdict(
         passed=lag.seconds is not None and lag.seconds <= bound,
-        lag_seconds=lag.seconds,
-        bound_seconds=bound,
+        value=lag.seconds,
+        limit=bound,
         frames=dict(lag.frames),
     )
 
@@ -260,13 +281,25 @@ def audit_chain(
     with failing_closed(platform):
         reports = verify_chains(context, platform)
     broken = [chain_facts(report) for report in reports if not report.ok]
-    check = dg.AssetCheckResult(
+    check = verdict(
+        name="chain_verifies",
         passed=not broken,
-        check_name="chain_verifies",
-        metadata={"broken": dg.MetadataValue.json(broken), "chains": len(reports)},
+        value=len(broken),
+        limit=0,
+        broken=dg.MetadataValue.json(broken),
+        chains=len(reports),
     )
-    facts = {report.chain: plain(chain_facts(report)) for report in reports}
-    return dg.MaterializeResult(metadata=facts, check_results=[check])
+    return dg.MaterializeResult(metadata=audit_facts(reports), check_results=[check])
+
+
+def audit_facts(reports: Sequence["ChainReport"]) -> dict[str, Any]:
+    """Tell of each chain how far it is sound, and draw how long it is."""
+    rows = [chain_facts(report) for report in reports]
+    drawn = {report.chain: float(report.frames) for report in reports}
+    return {
+        **{report.chain: plain(row) for report, row in zip(reports, rows, strict=True)},
+        **show_facts("Frames by chain", drawn, rows),
+    }
 
 
 def chain_facts(report: "ChainReport") -> Mapping[str, Any]:
@@ -299,6 +332,11 @@ def reconciliation(
 
         found = reconcile_home(platform.open(), day_of(context))
     facts = {"is_led": found.is_led, "unsettled": found.unsettled, **state_facts(found.state)}
+    facts |= show_facts(
+        "What differs between journal and broker",
+        {row.name: row.n_different for row in found.invariants},
+        [{**row.to_dict(), "different": len(row.different)} for row in found.invariants],
+    )
     return dg.MaterializeResult(metadata=facts, check_results=agreements(found))
 
 
@@ -309,19 +347,25 @@ def agreements(found: "Reconciliation") -> list[dg.AssetCheckResult]:
     """
     if found.is_led:
         return [
-            dg.AssetCheckResult(
+            verdict(
+                name=f"{name}_agree",
                 passed=False,
-                check_name=f"{name}_agree",
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata={"not_judged": "a session leads and compares at each answer"},
+                value=None,
+                limit=0,
+                warns=True,
+                not_judged="a session leads and compares at each answer",
             )
             for name in INVARIANTS
         ]
     return [
-        dg.AssetCheckResult(
+        verdict(
+            name=f"{row.name}_agree",
             passed=row.passed,
-            check_name=f"{row.name}_agree",
-            metadata={name: plain(value) for name, value in row.to_dict().items()},
+            value=row.n_different,
+            limit=0,
+            ours=row.ours,
+            theirs=row.theirs,
+            different=row.different,
         )
         for row in found.invariants
     ]

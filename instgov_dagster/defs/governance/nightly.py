@@ -7,12 +7,14 @@ from instgov_dagster.defs.graph import Wing, day_of, night_asset, rule
 from instgov_dagster.defs.halting import failing_closed
 from instgov_dagster.defs.reporting import (
     counts,
+    mismatches,
     none_breaks,
     open_night,
     plain,
     read_table,
     report_step,
     run_night_step,
+    show_facts,
     verdict,
 )
 from instgov_dagster.defs.resources import PlatformResource
@@ -59,6 +61,7 @@ def published_snapshot(
         report = open_night(context, platform).publish()
         anchor_chains(context, platform)
     facts = {"snapshot_id": report.snapshot_id, "path": report.path, "rows": report.rows}
+    facts |= show_facts("Rows published, by table", report.rows)
     return dg.MaterializeResult(
         metadata={name: plain(value) for name, value in facts.items()},
         data_version=dg.DataVersion(report.snapshot_id),
@@ -88,8 +91,11 @@ def every_symbol_is_decided(
     decided = read_table(context, platform, "governance_decisions")["symbol"].to_list()
     wanted = platform.open().universe.tradable
     missing = sorted(set(wanted) - set(decided))
+    wrong = mismatches(decided, wanted)
     return verdict(
-        passed=sorted(decided) == list(wanted),
+        passed=wrong == 0,
+        value=wrong,
+        limit=0,
         symbols=len(wanted),
         decisions=len(decided),
         missing=missing,
@@ -135,7 +141,9 @@ def snapshot_verifies(
     try:
         published = read_snapshot(platform.night_folder())
     except SystemHalt as halt:
-        return verdict(passed=False, refused=str(halt))
+        return verdict(passed=False, value=1, limit=0, refused=str(halt))
     told = {"snapshot_id": published.snapshot_id, "asof": published.meta["asof"]}
     is_this = told["asof"] == day_of(context).isoformat()
-    return verdict(passed=is_this, files=len(published.files), **told)
+    return verdict(
+        passed=is_this, value=int(not is_this), limit=0, files=len(published.files), **told
+    )

@@ -9,7 +9,14 @@ import dagster as dg
 from instgov_dagster.defs.governance.live import SESSION_TAGS
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, Wing, day_of, rule
 from instgov_dagster.defs.halting import failing_closed
-from instgov_dagster.defs.reporting import counts, plain, verdict
+from instgov_dagster.defs.reporting import (
+    counts,
+    glance_facts,
+    plain,
+    show_facts,
+    table_facts,
+    verdict,
+)
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.governance import Chain
 
@@ -31,6 +38,8 @@ def parity(
     with failing_closed(platform):
         found = fold_day(platform, day_of(context))
     return verdict(
+        value=found.difference,
+        limit=0,
         passed=found.difference == 0 and (found.is_judged or found.day is None),
         warns=not found.is_judged,
         **parity_facts(found),
@@ -55,7 +64,6 @@ def parity_facts(found: "ParityReport") -> dict[str, Any]:
         "cycles": replay.cycles,
         "identical": replay.identical,
         "within_tolerance": replay.within,
-        "difference": found.difference,
         "different": [f"{row.frame}: {row.what}" for row in replay.different[:LISTED]],
         "is_other_machine": replay.is_other_machine,
         "is_other_code": replay.is_other_code,
@@ -79,14 +87,14 @@ def compacted_journal(platform: PlatformResource) -> dg.MaterializeResult:
 
         home, chains = platform.layout(), [chain.value for chain in Chain]
         done = compact_chains(home.journal_dir, home.anchors, chains, key=key_from(os.environ))
-    return dg.MaterializeResult(
-        metadata={
-            "segments": len(done),
-            "frames": sum(row.frames for row in done),
-            "bytes_before": sum(row.bytes_before for row in done),
-            "bytes_after": sum(row.bytes_after for row in done),
-        }
-    )
+    facts = {
+        "segments": len(done),
+        "frames": sum(row.frames for row in done),
+        "bytes_before": sum(row.bytes_before for row in done),
+        "bytes_after": sum(row.bytes_after for row in done),
+    }
+    drawn = {name: facts[name] for name in ("bytes_before", "bytes_after")}
+    return dg.MaterializeResult(metadata={**facts, **show_facts("Bytes compacted", drawn)})
 
 
 @dg.asset(
@@ -106,6 +114,8 @@ def report_card(platform: PlatformResource) -> dg.MaterializeResult:
         card, snapshot_id = publish_card(platform.open())
     facts = {
         "snapshot_id": snapshot_id,
+        **table_facts("report_card", card, store="published"),
+        **glance_facts("report_card", card),
         "lines": card.height,
         "status": counts(card, "status"),
         "fired": card["last_firing"].drop_nulls().len(),

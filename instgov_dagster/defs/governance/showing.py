@@ -9,7 +9,7 @@ import dagster as dg
 from instgov_dagster.defs.governance.live import SESSION_TAGS
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, Wing, day_of, night_asset
 from instgov_dagster.defs.halting import failing_closed
-from instgov_dagster.defs.reporting import plain
+from instgov_dagster.defs.reporting import plain, show_facts, verdict
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.governance import Phase
 
@@ -32,6 +32,7 @@ def dashboard_tables(
     with failing_closed(platform):
         snapshot_id, rows = publish_pages(platform, day_of(context))
     facts = {"snapshot_id": snapshot_id, "tables": rows, "dagster/row_count": sum(rows.values())}
+    facts |= show_facts("Rows published, by table", rows)
     return dg.MaterializeResult(
         metadata={name: plain(value) for name, value in facts.items()},
         data_version=dg.DataVersion(snapshot_id),
@@ -68,15 +69,12 @@ def governance_report(
     with failing_closed(platform):
         snapshot_id, _ = publish_pages(platform, shown_day(platform, day_of(context)))
         path, size = report_of(platform)
-    check = dg.AssetCheckResult(
-        passed=size <= MOST_BYTES,
-        check_name="report_is_whole",
-        metadata={"bytes": size, "limit": MOST_BYTES},
-    )
+    check = verdict(name="report_is_whole", passed=size <= MOST_BYTES, value=size, limit=MOST_BYTES)
     facts: dict[str, Any] = {
         "path": dg.MetadataValue.path(str(path)),
         "bytes": size,
         "snapshot_id": snapshot_id,
+        **show_facts("The report's bytes", {"bytes": size, "most allowed": MOST_BYTES}),
     }
     return dg.MaterializeResult(metadata=facts, check_results=[check])
 

@@ -1,12 +1,13 @@
 """The survival replay as an asset: a partition a named crisis, one for all that is held."""
 
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from instgov_dagster.defs.graph import CODE_VERSION, Wing
 from instgov_dagster.defs.halting import failing_closed
-from instgov_dagster.defs.reporting import plain
+from instgov_dagster.defs.reporting import plain, show_facts, verdict
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.loop.proving.survival.spans import SPANS
 from instgov_dagster.vocabulary.governance import Phase
@@ -52,17 +53,33 @@ def walked_survival(
     with failing_closed(platform):
         answer, page = walk_span(platform, context.partition_key)
     told = {name: plain(value) for name, value in answer.fields().items()}
-    parity = answer.parity
     return dg.MaterializeResult(
         asset_key="survival_replay",
-        metadata={"report": page, **told},
-        check_results=[
-            dg.AssetCheckResult(check_name="cvar_gate_holds", passed=answer.gate_holds),
-            dg.AssetCheckResult(
-                check_name="last_night_agrees", passed=parity is None or parity.holds
-            ),
-        ],
+        metadata={"report": page, **told, **paths_shown(answer)},
+        check_results=survival_verdicts(answer),
     )
+
+
+def paths_shown(answer: "Answer") -> dict[str, Any]:
+    """Show what each path lost from its peak, the governed one beside the benchmarks."""
+    drawn = {name: row.max_drawdown for name, row in answer.measures.items()}
+    rows = [{"path": name, **asdict(row)} for name, row in answer.measures.items()]
+    return show_facts("Worst drawdown by path", drawn, rows)
+
+
+def survival_verdicts(answer: "Answer") -> list[dg.AssetCheckResult]:
+    """Judge a walk: its tail beside the limit on every day, its last day decided again."""
+    parity = answer.parity
+    differing = 0 if parity is None else parity.difference
+    return [
+        verdict(
+            name="cvar_gate_holds",
+            passed=answer.gate_holds,
+            value=answer.highest_cvar_gate,
+            limit=answer.cvar_bound,
+        ),
+        verdict(name="last_night_agrees", passed=differing == 0, value=differing, limit=0),
+    ]
 
 
 def walk_span(platform: PlatformResource, name: str) -> tuple["Answer", str]:

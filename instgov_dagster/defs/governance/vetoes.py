@@ -74,7 +74,9 @@ def every_veto_rule_is_judged(
     """Every rule of the vetoes answers tonight; too few observations are an answer too (9.2)."""
     told = set(read_table(context, platform, "veto_findings")["trigger"].to_list())
     missing = [name for name in TRIGGERS if name not in told]
-    return verdict(passed=not missing, rules=sorted(told), missing=missing)
+    return verdict(
+        passed=not missing, value=len(missing), limit=0, rules=sorted(told), missing=missing
+    )
 
 
 @rule("vetoes")

@@ -18,6 +18,8 @@ from instgov_dagster_tests.loop.proving.drills.test_evidence import row_of
 def test_a_control_that_stays_silent_fails_the_check_of_its_name(fired: bool) -> None:  # noqa: FBT001  # the case
     verdict = firing_of(row_of("two_leaders", fired=fired))
     assert (verdict.passed, verdict.check_name) == (fired, "two_leaders_fires")
+    told = {name: verdict.metadata[name].value for name in ("value", "limit", "asks")}
+    assert told == {"value": int(fired), "limit": 1, "asks": "value >= limit"}
     assert verdict.metadata["expected_reason_code"].value == "LEASE_HELD"
 
 

@@ -55,7 +55,7 @@ def test_a_sound_day_has_parity_and_leaves_a_card(home: Installation) -> None:
     assert verdicts_of(result)[PARITY]
     told = check_of(result, "parity").metadata
     assert (told["cycles"].value, told["identical"].value) == (CYCLES, CYCLES)
-    assert told["difference"].value == 0
+    assert told["value"].value == 0
     facts = metadata_of(result, "report_card")
     assert facts["lines"] > 25
     card = read_snapshot(home.home / "published" / "report_card").tables["report_card"]
@@ -80,7 +80,7 @@ def test_a_day_that_folds_otherwise_fails_its_parity_and_ends_the_line(
     assert not verdicts_of(result)[PARITY]
     told = check_of(result, "parity")
     assert told.severity is dg.AssetCheckSeverity.ERROR
-    assert told.metadata["difference"].value == CYCLES
+    assert told.metadata["value"].value == CYCLES
     assert "nav_usd" in str(told.metadata["different"].value)
     assert "report_card" not in assets_of(result)
 

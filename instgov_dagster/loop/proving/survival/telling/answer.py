@@ -85,8 +85,18 @@ class Answer:
     @property
     def gate_holds(self) -> bool:
         """Whether on no day the book exceeded its CVaR limit once its orders were done."""
-        limit = self.policy.cvar.portfolio_limit + self.policy.limits.limit_tolerance
-        return self.governed.filter(pl.col("cvar_gate") > limit).is_empty()
+        return self.governed.filter(pl.col("cvar_gate") > self.cvar_bound).is_empty()
+
+    @property
+    def cvar_bound(self) -> float:
+        """What no day's CVaR may exceed: the limit and its tolerance, fractions of NAV."""
+        return self.policy.cvar.portfolio_limit + self.policy.limits.limit_tolerance
+
+    @property
+    def highest_cvar_gate(self) -> float | None:
+        """The largest CVaR of any day once its orders were done; None where no day has one."""
+        highest = self.governed["cvar_gate"].max()
+        return None if highest is None else float(highest)  # type: ignore[arg-type]  # a float column
 
     def fields(self) -> dict[str, Any]:
         """Give the fields of the command's JSON object."""

@@ -367,10 +367,11 @@ class DayRun:
         memory, price = self.memory, self.memory.marks.get(symbol)
         mine = [row for row in memory.book.holdings if row.symbol == symbol]
         units = sum((row.quantity for row in mine), Decimal(0))
+        paid_each = Decimal(repr((price or 0.0) * (1.0 - half_spread)))
         for row in mine if price is not None else ():
             # One strategy after the other: shares of a whole would leave dust behind.
-            paid = row.quantity * Decimal(repr(price * (1.0 - half_spread)))
-            cash, name = paid.quantize(Decimal("0.00000001")), row.strategy_id
+            cash = (row.quantity * paid_each).quantize(Decimal("0.00000001"))
+            name = row.strategy_id
             change = BookChange(
                 symbol=symbol, quantity=-row.quantity, cash_usd=cash, shares=((name, 1.0),)
             )

@@ -26,7 +26,7 @@ from instgov_dagster.adapters.runtime import (
     RealClock,
     code_sha256,
 )
-from instgov_dagster.adapters.runtime.postgres_lease import PostgresLease
+from instgov_dagster.adapters.runtime.leases.postgres_lease import PostgresLease
 from instgov_dagster.adapters.runtime.shards import shard_count
 from instgov_dagster.adapters.runtime.turns import shared_turns
 from instgov_dagster.adapters.runtime.workers import ProcessSpread
@@ -250,8 +250,7 @@ def open_platform(
     config_dir = find_config_dir(
         settings.config_dir, environment=environment, working_dir=Path.cwd()
     )
-    policy = load_policy(config_dir)
-    configured = load_universe(config_dir)
+    policy, configured = load_policy(config_dir), load_universe(config_dir)
     time, lake = clock or RealClock(), lake_from(environment)
     account = execution_account(settings.market, policy.providers.broker, environment)
     source = _open_market(settings, configured, policy, environment, time)

@@ -13,7 +13,7 @@ from dagster._core.test_utils import create_run_for_test
 from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.defs.automation.pruning import prune
 from instgov_dagster.defs.vitals import event_log_space
-from instgov_dagster_tests.adapters.runtime.servers import postgres
+from instgov_dagster_tests.adapters.runtime.leases.servers import postgres
 
 JOB = "governed_live_loop"
 

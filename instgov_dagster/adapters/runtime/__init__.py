@@ -8,7 +8,7 @@ from instgov_dagster.adapters.runtime.files import (
     require_free_space,
 )
 from instgov_dagster.adapters.runtime.home import Home
-from instgov_dagster.adapters.runtime.lease import HostLease, Lease
+from instgov_dagster.adapters.runtime.leases.lease import HostLease, Lease
 from instgov_dagster.adapters.runtime.locks import LOCK_POLL_SECONDS, FileLock, lent_locks
 
 __all__ = [

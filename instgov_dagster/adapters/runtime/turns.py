@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
-from instgov_dagster.adapters.runtime.postgres_lease import PostgresServer, ServerLost
+from instgov_dagster.adapters.runtime.leases.postgres_lease import PostgresServer, ServerLost
 from instgov_dagster.vocabulary.errors import InstgovError
 
 #: No queue is so long: a turn further ahead was given by a clock that has been set back since.

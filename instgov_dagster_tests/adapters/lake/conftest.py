@@ -7,7 +7,7 @@ import pytest
 
 from instgov_dagster.adapters.lake import Lake
 from instgov_dagster_tests.adapters.lake.lakes import open_lake, variables
-from instgov_dagster_tests.adapters.runtime.servers import postgres
+from instgov_dagster_tests.adapters.runtime.leases.servers import postgres
 
 
 @pytest.fixture(scope="session")

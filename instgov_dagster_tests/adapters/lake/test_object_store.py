@@ -16,7 +16,7 @@ from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
 from instgov_dagster.vocabulary.errors import LakeUnavailable
 from instgov_dagster_tests.adapters.lake.lakes import add_bars, as_of, empty_home, open_lake
-from instgov_dagster_tests.adapters.runtime.servers import free_port
+from instgov_dagster_tests.adapters.runtime.leases.servers import free_port
 from instgov_dagster_tests.adapters.store.stores import NIGHT, bars
 
 KEY, SECRET = "AKIDEXAMPLE", "canary-of-the-store"  # of a store that checks none

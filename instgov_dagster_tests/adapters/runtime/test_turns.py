@@ -18,7 +18,7 @@ from instgov_dagster.adapters.runtime.turns import (
     RateUnknown,
     shared_turns,
 )
-from instgov_dagster_tests.adapters.runtime.servers import free_port, postgres
+from instgov_dagster_tests.adapters.runtime.leases.servers import free_port, postgres
 from instgov_dagster_tests.repository.roadmap import ROOT
 
 NOON = datetime(2025, 3, 12, 12, tzinfo=UTC)

@@ -20,7 +20,7 @@ import yaml
 from instgov_dagster.adapters.journal import read_anchors, read_frames, verify_chain
 from instgov_dagster.adapters.runtime import Home, RealClock
 from instgov_dagster.vocabulary.governance import Chain
-from instgov_dagster_tests.adapters.runtime.servers import free_port, postgres
+from instgov_dagster_tests.adapters.runtime.leases.servers import free_port, postgres
 from instgov_dagster_tests.loop.homes import CONFIG, write_config
 
 DEPLOY = CONFIG.parent / "deploy"

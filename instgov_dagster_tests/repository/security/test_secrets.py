@@ -19,7 +19,7 @@ from instgov_dagster.cli.app import app
 from instgov_dagster.defs.automation.alerts import retry_alerts, send_alert
 from instgov_dagster_tests.adapters.alerts.servers import Listeners, Mood, listening
 from instgov_dagster_tests.adapters.lake.lakes import new_catalog
-from instgov_dagster_tests.adapters.runtime.servers import postgres
+from instgov_dagster_tests.adapters.runtime.leases.servers import postgres
 from instgov_dagster_tests.adapters.wire.rehearsal import TRADING, Rehearsal
 from instgov_dagster_tests.adapters.wire.world import SECRETS
 

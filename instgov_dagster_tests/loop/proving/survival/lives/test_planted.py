@@ -14,7 +14,7 @@ from instgov_dagster.loop.proving.survival.run import open_world
 from instgov_dagster.loop.proving.survival.telling.answer import Question
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.governance import StrategyLifecycle
-from instgov_dagster_tests.loop.proving.survival.planted import (
+from instgov_dagster_tests.loop.proving.survival.lives.planted import (
     EDGE,
     NOISE,
     PERSISTENCE,

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from instgov_dagster.adapters.runtime import RealClock, VirtualClock
-from instgov_dagster.adapters.runtime.postgres_lease import GRACE_SECONDS, PostgresLease
+from instgov_dagster.adapters.runtime.leases.postgres_lease import GRACE_SECONDS, PostgresLease
 from instgov_dagster.vocabulary.errors import Fenced, LeaseHeld
 from instgov_dagster_tests.adapters.journal.chains import START
-from instgov_dagster_tests.adapters.runtime.leaders import host_folder, start
-from instgov_dagster_tests.adapters.runtime.servers import Wire, postgres
-from instgov_dagster_tests.adapters.runtime.watching import (
+from instgov_dagster_tests.adapters.runtime.leases.leaders import host_folder, start
+from instgov_dagster_tests.adapters.runtime.leases.servers import Wire, postgres
+from instgov_dagster_tests.adapters.runtime.leases.watching import (
     Watched,
     require_one_leader_at_a_time,
     wait_for_progress,

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from instgov_dagster.adapters.journal import Journal
 from instgov_dagster.adapters.runtime import HostLease, Lease
-from instgov_dagster.adapters.runtime.postgres_lease import PostgresLease
+from instgov_dagster.adapters.runtime.leases.postgres_lease import PostgresLease
 from instgov_dagster.vocabulary.errors import Fenced, LeaseHeld, SystemHalt
 from instgov_dagster_tests.adapters.journal.chains import CHAIN, rows
 
-_ROOT = Path(__file__).resolve().parents[3]
-_PROGRAM = "from instgov_dagster_tests.adapters.runtime.leaders import lead; lead()"
+_ROOT = Path(__file__).resolve().parents[4]
+_PROGRAM = "from instgov_dagster_tests.adapters.runtime.leases.leaders import lead; lead()"
 _PACE_SECONDS = 0.004
 _POLL_SECONDS = 0.05
 

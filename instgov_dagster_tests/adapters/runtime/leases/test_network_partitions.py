@@ -9,15 +9,20 @@ from urllib.parse import urlsplit
 import pytest
 
 from instgov_dagster.adapters.runtime import RealClock
-from instgov_dagster.adapters.runtime.postgres_lease import (
+from instgov_dagster.adapters.runtime.leases.postgres_lease import (
     ANSWER_SECONDS,
     FRESH_SECONDS,
     SILENCE_SECONDS,
 )
-from instgov_dagster_tests.adapters.runtime.leaders import host_folder, start
-from instgov_dagster_tests.adapters.runtime.networks import Cable, Network, addresses, network
-from instgov_dagster_tests.adapters.runtime.servers import postgres
-from instgov_dagster_tests.adapters.runtime.watching import (
+from instgov_dagster_tests.adapters.runtime.leases.leaders import host_folder, start
+from instgov_dagster_tests.adapters.runtime.leases.networks import (
+    Cable,
+    Network,
+    addresses,
+    network,
+)
+from instgov_dagster_tests.adapters.runtime.leases.servers import postgres
+from instgov_dagster_tests.adapters.runtime.leases.watching import (
     Watched,
     require_one_leader_at_a_time,
     wait_for_progress,

@@ -13,7 +13,7 @@ from instgov_dagster.adapters.journal import Journal, verify_chain
 from instgov_dagster.adapters.runtime import HostLease
 from instgov_dagster.vocabulary.errors import Fenced, LeaseHeld
 from instgov_dagster_tests.adapters.journal.chains import CHAIN, open_chain, rows
-from instgov_dagster_tests.adapters.runtime.leaders import host_folder, start
+from instgov_dagster_tests.adapters.runtime.leases.leaders import host_folder, start
 
 
 def test_each_holder_counts_one_more_and_only_one_holds(tmp_path: Path) -> None:

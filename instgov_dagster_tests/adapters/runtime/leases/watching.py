@@ -10,7 +10,7 @@ from pathlib import Path
 from instgov_dagster.adapters.journal import read_frames, verify_chain
 from instgov_dagster.adapters.runtime import RealClock
 from instgov_dagster_tests.adapters.journal.chains import CHAIN
-from instgov_dagster_tests.adapters.runtime.servers import Wire
+from instgov_dagster_tests.adapters.runtime.leases.servers import Wire
 
 #: A host that says nothing for so long hangs: the test fails instead of waiting on.
 PATIENCE_SECONDS = 120.0

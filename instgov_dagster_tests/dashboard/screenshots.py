@@ -41,9 +41,7 @@ SCREEN, WALL = (1500, 950), (2400, 1300)
 OPEN_ALL = "Alt+KeyE"
 #: File, path in the Dagster UI, a text that shows when it is there, size of the window.
 UI = (
-    ("dagster-assets", "/asset-groups", "governance", WALL),
-    ("dagster-graph", "/locations/instgov_dagster/asset-groups/capital/lineage", "auction_bids",
-     SCREEN),
+    ("dagster-graph", "/asset-groups", "governance", WALL),
     ("dagster-checks", "/assets/risk_verdicts?view=checks&checkDetail=cvar_is_within_its_limit",
      "cvar_is_within_its_limit", SCREEN),
     ("dagster-asset", "/assets/data_quality?view=overview", "quality_score", SCREEN),

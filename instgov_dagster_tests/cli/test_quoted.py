@@ -82,7 +82,8 @@ def test_each_cheap_command_runs_as_it_is_quoted(ran: Path, tmp_path: Path, line
         OPEN_WORDS.get(word, word)
         for word in shlex.split(line)
     ]  # fmt: skip
-    done = CliRunner().invoke(
-        app, [*words, "--home", str(home), "--config", str(ran / "config")], catch_exceptions=False
-    )
+    places = {"--home": str(home), "--config": str(ran / "config")}
+    known = {name for param in resolved(line)[0].params for name in param.opts}
+    words += [word for name, place in places.items() if name in known for word in (name, place)]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output

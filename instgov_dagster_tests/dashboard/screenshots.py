@@ -36,12 +36,16 @@ PAGES = (
     ("execution", "execution", 1100, "light"),
     ("audit", "audit", 1200, "light"),
 )
-#: File, path in the Dagster UI, a text that shows when it is there.
+SCREEN, WALL = (1500, 950), (2400, 1300)
+#: The UI's own key that opens every group of a graph.
+OPEN_ALL = "Alt+KeyE"
+#: File, path in the Dagster UI, a text that shows when it is there, size of the window.
 UI = (
-    ("dagster-graph", "/locations/instgov_dagster/asset-groups/capital/lineage", "auction_bids"),
-    ("dagster-checks", "/assets/risk_verdicts?view=checks", "cvar_is_within_its_limit"),
-    ("dagster-asset", "/assets/data_quality?view=overview", "quality_score"),
-)
+    ("dagster-graph", "/asset-groups", "governance", WALL),
+    ("dagster-checks", "/assets/risk_verdicts?view=checks&checkDetail=cvar_is_within_its_limit",
+     "cvar_is_within_its_limit", SCREEN),
+    ("dagster-asset", "/assets/data_quality?view=overview", "quality_score", SCREEN),
+)  # fmt: skip
 PORT = 3919
 PATIENCE_SECONDS = 240.0
 #: The UI draws its graph and fetches its states after the text is there.
@@ -76,12 +80,15 @@ def _shoot_pages(browser: Any, home: Path) -> None:
 def _shoot_ui(browser: Any, home: Path) -> None:
     patience = PATIENCE_SECONDS * 1e3
     with dagster_ui(home) as address:
-        for name, path, word in UI:
-            context = browser.new_context(viewport={"width": 1500, "height": 950})
+        for name, path, word, (width, height) in UI:
+            context = browser.new_context(viewport={"width": width, "height": height})
             tab = context.new_page()
             tab.goto(address + path, timeout=patience)
             tab.get_by_text(word).first.wait_for(state="attached", timeout=patience)
             tab.wait_for_timeout(SETTLING_MS)
+            if path == "/asset-groups":
+                tab.keyboard.press(OPEN_ALL)
+                tab.wait_for_timeout(SETTLING_MS)
             _shoot(tab, name)
             context.close()
 

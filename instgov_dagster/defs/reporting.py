@@ -102,8 +102,11 @@ def report_shard(shipment: "Shipment") -> dg.MaterializeResult:
         "stress_bars": shipment.stress_bars,
         "notices": shipment.notices,
     }
+    shown = show_facts(
+        "Bars of the shard", {"bars": shipment.bars, "stress bars": shipment.stress_bars}
+    )
     return dg.MaterializeResult(
-        metadata={name: plain(value) for name, value in facts.items()},
+        metadata={**shown, **{name: plain(value) for name, value in facts.items()}},
         data_version=dg.DataVersion(shipment.manifest_sha256),
     )
 

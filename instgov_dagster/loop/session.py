@@ -27,7 +27,7 @@ from instgov_dagster.loop.live.leading.candidate import Candidate
 from instgov_dagster.loop.live.leading.fences import Fences
 from instgov_dagster.loop.live.leading.host import ALONE, Host, Plan
 from instgov_dagster.loop.live.leading.memory import PACED
-from instgov_dagster.loop.live.leading.pacing import Beat, Pace
+from instgov_dagster.loop.live.leading.pacing import Beat, Pace, unpaused
 from instgov_dagster.loop.live.leading.readers import project_to_end, projecting
 from instgov_dagster.loop.live.leading.watches import Background, SnapshotWatch, Standing
 from instgov_dagster.loop.live.opening import (
@@ -264,7 +264,8 @@ class Session:
             )
         pace, every = self._pace, platform.policy.operations.observe_every_seconds
         minutes = Minutes(self._tally, self._host.tell, every_seconds=every)
-        with Background(watches, platform.clock, is_threaded=pace is not None) as background:
+        background = Background(watches, platform.clock, is_threaded=pace is not None)
+        with background, unpaused() as set_aside:
             for cycle in range(self._plan.cycles):
                 if pace is not None:
                     wait_until(platform.clock, pace.due, self._stop)
@@ -279,6 +280,8 @@ class Session:
                 platform.home.heartbeat.write_text(told, encoding="utf-8")
                 self._tally.fills = self._trading.n_fills
                 minutes.passed(platform.now(), self._beat)
+                if not cycle:
+                    set_aside()
         minutes.close()
 
     def _cycle(self, cycle: int, *, is_late: bool) -> None:

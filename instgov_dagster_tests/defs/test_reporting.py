@@ -10,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from instgov_dagster.adapters.lake import PushReport
+from instgov_dagster.adapters.markets.delivery.shards import Shipment
+from instgov_dagster.adapters.runtime.shards import Shard
 from instgov_dagster.definitions import defs
 from instgov_dagster.defs.governance.drills import drill_facts, firing_of
+from instgov_dagster.defs.governance.shipping import shipping_facts
 from instgov_dagster.defs.reporting import (
     LISTED,
     counts,
@@ -21,6 +25,7 @@ from instgov_dagster.defs.reporting import (
     none_breaks,
     nothing_to_judge,
     plain,
+    report_shard,
     show_facts,
     state_facts,
     table_facts,
@@ -34,6 +39,8 @@ Results = tuple[dg.ExecuteInProcessResult, ...]
 
 #: Held or walked for minutes: what they tell is tested on its own below and by the nightly tests.
 LONG = {"fire_drills", "survival_replay"}
+#: What a home on one host with one worker has nothing of; tested on its own below.
+ELSEWHERE = {"lake_history", "raw_bar_shards"}
 #: Assets that are no table of rows, and what they are.
 TABLELESS = {
     "audit_chain": "a proof of three chains",
@@ -172,8 +179,26 @@ def test_every_asset_tells_a_picture_a_table_to_read_and_what_table_it_is(
         if event.asset_key
     }
     every = {key.to_user_string() for key in defs().resolve_asset_graph().get_all_asset_keys()}
-    assert set(told) == every - LONG
+    assert set(told) == every - LONG - ELSEWHERE
     assert {name: gaps for name, facts in told.items() if (gaps := lacking(name, facts))} == {}
+
+
+def test_a_push_and_a_shard_tell_a_picture_and_a_table_to_read() -> None:
+    pushed = shipping_facts(PushReport(added={"main.bars": 120, "main.quality": 6}, snapshot=3))
+    told = dg.AssetMaterialization("lake_history", metadata=pushed).metadata
+    assert (bars_of(told["picture"]), told["dagster/row_count"].value) == (2, 126)
+    assert "| main.bars | 120 |" in str(told["head"].value)
+    nothing = shipping_facts(PushReport(added={}, snapshot=3))
+    assert nothing["dagster/row_count"] == 0
+    shipment = Shipment(
+        shard=Shard(number=1, of=4), symbols=9, bars=240, stress_bars=60, manifest_sha256="0" * 64,
+        notices=(),
+    )  # fmt: skip
+    shard = report_shard(shipment).metadata
+    assert shard is not None
+    drawn = dg.AssetMaterialization("raw_bar_shards", metadata=shard).metadata["picture"]
+    assert bars_of(drawn) == 2
+    assert shard["dagster/row_count"] == 240
 
 
 def test_every_check_tells_its_value_and_its_limit_as_numbers(recorded_day: Results) -> None:

@@ -1,11 +1,12 @@
 """History beyond this host, as an asset: what the lake lacks of the home, where there is a lake."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from instgov_dagster.defs.graph import CODE_VERSION, DAYS, WAREHOUSE_POOL, Wing
 from instgov_dagster.defs.halting import failing_closed
+from instgov_dagster.defs.reporting import show_facts
 from instgov_dagster.defs.resources import PlatformResource
 from instgov_dagster.vocabulary.governance import Phase
 
@@ -33,8 +34,16 @@ def lake_history(
     if report is None:
         context.log.info("INSTGOV_LAKE names no lake: history stays in the home")
         return None
-    facts = {"snapshot": report.snapshot, "dagster/row_count": sum(report.added.values())}
-    return dg.MaterializeResult(metadata={**facts, "added": dict(report.added)})
+    return dg.MaterializeResult(metadata=shipping_facts(report))
+
+
+def shipping_facts(report: "PushReport") -> dict[str, Any]:
+    """Tell what a push added to the lake, table by table, and its snapshot after it."""
+    return {
+        **show_facts("Rows added to the lake", report.added),
+        "snapshot": report.snapshot,
+        "dagster/row_count": sum(report.added.values()),
+    }
 
 
 def shipped(platform: PlatformResource) -> "PushReport | None":

@@ -1,5 +1,8 @@
 """When a session's cycles are due by the real clock: drift-free, none caught up on, none twice."""
 
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -89,3 +92,19 @@ class Pace:
             self.longest_gap_seconds = max(gap, self.longest_gap_seconds or 0.0)
         self._began = now
         return beat
+
+
+@contextmanager
+def unpaused() -> Iterator[Callable[[], None]]:
+    """Keep the collector of cycles from looking through all that was loaded, again and again.
+
+    What stands when the block is entered, the market and the models, lives as long as the session:
+    a whole collection would walk through it in the middle of a cycle (.13 s at 500 symbols) and
+    find nothing. What a cycle makes is collected as ever. Gives what sets aside once more, for what
+    the first cycle loads and keeps.
+    """
+    gc.freeze()
+    try:
+        yield gc.freeze
+    finally:
+        gc.unfreeze()

@@ -1,12 +1,14 @@
 """When cycles are due: by the predecessor's rhythm, drift-free, none caught up on."""
 
+import gc
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from instgov_dagster.loop.live.leading.pacing import Pace
+from instgov_dagster.loop.live.leading.pacing import Pace, unpaused
 
 NOON = datetime(2025, 3, 12, 12, tzinfo=UTC)
 
@@ -75,3 +77,38 @@ def test_no_beat_is_given_twice_and_the_next_one_is_always_ahead(delays: list[fl
         assert beats.due - given_out[-1] >= seconds(1.0)
     assert len(set(given_out)) == len(given_out)
     assert all((due - NOON) % seconds(1.0) == seconds(0.0) for due in given_out)
+
+
+class Ring:
+    """An object that only the collector can find to be garbage."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_was_loaded_is_set_aside_what_a_cycle_makes_is_collected() -> None:
+    gc.collect()
+    before = gc.get_freeze_count()
+    loaded, kept = Ring(), Ring()
+    first, second = weakref.ref(loaded), weakref.ref(kept)
+    del loaded
+    with unpaused() as set_aside:
+        set_aside_at_first = gc.get_freeze_count()
+        made = weakref.ref(Ring())
+        gc.collect()
+        assert made() is None
+        assert first() is not None  # nobody looks at it
+        more = Ring()
+        set_aside()
+        assert gc.get_freeze_count() > set_aside_at_first > before
+    assert gc.get_freeze_count() == 0
+    gc.collect()
+    assert first() is None
+    assert second() is kept
+    assert more.itself is more
+
+
+def test_a_session_that_fails_leaves_the_collector_as_it_was() -> None:
+    with pytest.raises(RuntimeError, match="in the middle"), unpaused():
+        raise RuntimeError("in the middle")
+    assert gc.get_freeze_count() == 0

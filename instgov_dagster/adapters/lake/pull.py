@@ -13,7 +13,7 @@ from instgov_dagster.adapters.lake.schema import history_tables, market_of
 from instgov_dagster.adapters.lake.verify import compare
 from instgov_dagster.adapters.markets.binding import binding_path
 from instgov_dagster.adapters.runtime import FileLock, Home, fsync_directory, replace_durably
-from instgov_dagster.adapters.store.warehouse import WarehouseResource, transaction
+from instgov_dagster.adapters.store.warehouse import WarehouseResource, registered, transaction
 from instgov_dagster.vocabulary.errors import InputError, SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -91,17 +91,15 @@ def _copy(
     rows = there.execute(
         f'SELECT {division.names} FROM "{division.table}" ORDER BY {division.order}'  # noqa: S608  # names stand in the catalog
     ).to_arrow_reader(_BATCH_ROWS)
-    con.register("pulled", rows)
     try:
-        con.execute(
-            f'INSERT INTO "{division.table}" ({division.names}) SELECT * FROM pulled'  # noqa: S608  # names stand in the catalog
-        )
+        with registered(con, "pulled", rows):
+            con.execute(
+                f'INSERT INTO "{division.table}" ({division.names}) SELECT * FROM pulled'  # noqa: S608  # names stand in the catalog
+            )
     except duckdb.ConstraintException as error:
         raise SystemHalt(
             ReasonCode.WAREHOUSE_CORRUPT, f"the lake's {division.table}: {error}"
         ) from error
-    finally:
-        con.unregister("pulled")
 
 
 def _proved(

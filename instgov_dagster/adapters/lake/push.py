@@ -16,7 +16,7 @@ from instgov_dagster.adapters.markets.binding import binding_path
 from instgov_dagster.adapters.runtime import Home
 from instgov_dagster.adapters.store.night_store import REPLACED_TABLES
 from instgov_dagster.adapters.store.projector.follow import live_store
-from instgov_dagster.adapters.store.warehouse import WarehouseResource
+from instgov_dagster.adapters.store.warehouse import WarehouseResource, registered
 from instgov_dagster.vocabulary.errors import InputError
 
 # Rows of so many parts are in memory at once.
@@ -163,15 +163,12 @@ class _Push:
             f" WHERE {division.part} = ANY(?) ORDER BY {division.order}",
             [parts],
         ).to_arrow_table()
-        self._there.register("staged", rows)
-        try:
+        with registered(self._there, "staged", rows):
             done = self._there.execute(
                 f'INSERT INTO "{division.table}" ({division.names}) {lacking}',
                 {"parts": parts} if "$parts" in lacking else None,
             )
             return int(done.fetchall()[0][0])
-        finally:
-            self._there.unregister("staged")
 
     def _require_one_history(self, division: Division, parts: list[str]) -> None:
         key = ", ".join(f'"{name}"' for name in KEYS.get(division.table, ()))

@@ -7,6 +7,8 @@ from datetime import date, datetime
 import duckdb
 import polars as pl
 
+from instgov_dagster.adapters.store.warehouse import registered
+
 _KEY = ("symbol", "date", "ordinal")
 _NUMBERS = ("open", "high", "low", "close", "adj_close", "volume", "dividend", "split")
 # What makes a bar another bar. Where it was read from is lineage, and no difference.
@@ -239,14 +241,11 @@ def _append_batch(
     instant: datetime,
     values: list[object],
 ) -> tuple[int, int, int]:
-    con.register("staged_bars", batch.select(_STAGED).to_arrow())
-    try:
+    with registered(con, "staged_bars", batch.select(_STAGED).to_arrow()):
         if _is_known(con):
             return _append_differences(con, instant, values)
         con.execute(_INSERT_ALL, values)
         return batch.height, 0, 0
-    finally:
-        con.unregister("staged_bars")
 
 
 def _is_known(con: duckdb.DuckDBPyConnection) -> bool:
@@ -272,8 +271,7 @@ def _append_differences(
 def _record_sources(
     con: duckdb.DuckDBPyConnection, changed: pl.DataFrame, *, run_id: str, recorded_at: datetime
 ) -> None:
-    con.register("changed_sources", changed.to_arrow())
-    try:
+    with registered(con, "changed_sources", changed.to_arrow()):
         con.execute(
             """
             INSERT INTO bar_sources (symbol, source_sha256, sequence, bars, run_id, recorded_at)
@@ -283,5 +281,3 @@ def _record_sources(
             """,
             [run_id, recorded_at],
         )
-    finally:
-        con.unregister("changed_sources")

@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
+from instgov_dagster.adapters.store.warehouse import registered
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.governance.lifecycle import LIFECYCLE_SCHEMA
 from instgov_dagster.governance.veto import VETO_SCHEMA
@@ -288,12 +289,9 @@ def _insert(
     if table in REPLACED_TABLES:
         con.execute(f'DELETE FROM "{table}"')  # noqa: S608  # the name stands in the catalog
     names = ", ".join(f'"{name}"' for name in content.columns)
-    con.register("night_rows", content.to_arrow())
-    try:
+    with registered(con, "night_rows", content.to_arrow()):
         con.execute(
             f'INSERT INTO "{table}" ({names}, "asof", run_id, recorded_at)'  # noqa: S608  # names come from the catalog
             f" SELECT {names}, ?, ?, ? FROM night_rows",
             stamp,
         )
-    finally:
-        con.unregister("night_rows")

@@ -1,7 +1,7 @@
 """The warehouse as a Dagster resource: one writer or many readers, never both, never leaked."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,22 @@ from instgov_dagster.vocabulary.errors import WarehouseBusy
 
 # Files stay readable by 1.5 when a 2.x has written them.
 _CONNECTION = {"custom_user_agent": "dagster", "storage_compatibility_version": "v1.5.0"}
+
+
+@contextmanager
+def registered(con: duckdb.DuckDBPyConnection, name: str, rows: object) -> Iterator[None]:
+    """Let SQL read some rows by a name, which is taken back however the block ends.
+
+    Where a statement fails its own error is told: a transaction that failed can take no name back.
+    """
+    con.register(name, rows)
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):
+            con.unregister(name)
+        raise
+    con.unregister(name)
 
 
 class WarehouseResource(DuckDBResource):

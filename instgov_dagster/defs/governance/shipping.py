@@ -1,5 +1,6 @@
 """History beyond this host, as an asset: what the lake lacks of the home, where there is a lake."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
 )
 def lake_history(
     context: dg.AssetExecutionContext, platform: PlatformResource
-) -> dg.MaterializeResult | None:
+) -> Iterator[dg.MaterializeResult]:
     """Append bars, quality, beliefs and decisions to the lake; nothing where none is named."""
     with failing_closed(platform):
         report = shipped(platform)
     if report is None:
         context.log.info("INSTGOV_LAKE names no lake: history stays in the home")
-        return None
-    return dg.MaterializeResult(metadata=shipping_facts(report))
+        return
+    yield dg.MaterializeResult(metadata=shipping_facts(report))
 
 
 def shipping_facts(report: "PushReport") -> dict[str, Any]:

@@ -11,7 +11,7 @@ from instgov_dagster.adapters.journal import Frame, Position, read_frames
 from instgov_dagster.adapters.runtime import Home, fsync_directory
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.projector.rows import CHAINS, LIVE_TABLES, rows_by_table
-from instgov_dagster.adapters.store.warehouse import WarehouseResource, transaction
+from instgov_dagster.adapters.store.warehouse import WarehouseResource, registered, transaction
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
@@ -165,9 +165,6 @@ def _insert(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> int:
     if unknown:
         raise ValueError(f"{table} has no columns {sorted(unknown)}")
     names = ", ".join(f'"{name}"' for name in rows.column_names)
-    con.register("frame_rows", rows)
-    try:
+    with registered(con, "frame_rows", rows):
         con.execute(f'INSERT INTO "{table}" ({names}) SELECT {names} FROM frame_rows')  # noqa: S608  # names stand in the catalog
-    finally:
-        con.unregister("frame_rows")
     return int(rows.num_rows)

@@ -24,6 +24,8 @@ _STAGES = {
 _MS_PER_DAY = 86_400_000
 #: A young home is drawn on a month, not on its hours.
 _LEAST_DAYS = 30
+#: Of the width of the picture, what a bar needs to hold its text.
+_LEAST_SHARE = 0.2
 
 
 def gantt_figure(lives: pl.DataFrame, *, until: date) -> go.Figure:
@@ -36,14 +38,16 @@ def gantt_figure(lives: pl.DataFrame, *, until: date) -> go.Figure:
     until
         Where a stage without an end is drawn to; at least one day is.
     """
-    bars = []
+    born = min(lives["start_date"].to_list(), default=until)
+    end = max(until, born + timedelta(days=_LEAST_DAYS))
+    bars, width = [], (end - born).days
     for stage, colour in _STAGES.items():
         rows = lives.filter(pl.col("stage") == stage).sort("strategy_id")
         if rows.is_empty():
             continue
         starts, ends = rows["start_date"].to_list(), rows["end_date"].to_list()
         days = [
-            max(((end or until) - start).days, 1) for start, end in zip(starts, ends, strict=True)
+            max(((last or until) - start).days, 1) for start, last in zip(starts, ends, strict=True)
         ]
         bars.append(
             go.Bar(
@@ -54,7 +58,10 @@ def gantt_figure(lives: pl.DataFrame, *, until: date) -> go.Figure:
                 name=stage,
                 marker={"color": colour},
                 text=[f"{stage}, {n} d" for n in days],
-                textposition="inside",
+                textposition=[
+                    _text_place(n / width, room=(end - until).days / width if last is None else 0.0)
+                    for n, last in zip(days, ends, strict=True)
+                ],
                 insidetextanchor="middle",
                 textangle=0,
                 hovertemplate="%{y}: %{text}<extra></extra>",
@@ -62,11 +69,16 @@ def gantt_figure(lives: pl.DataFrame, *, until: date) -> go.Figure:
         )
     n_strategies = lives["strategy_id"].n_unique()
     made = figure(*bars, x_title="date", height=120 + 36 * n_strategies)
-    born = min(lives["start_date"].to_list(), default=until)
-    end = max(until, born + timedelta(days=_LEAST_DAYS))
     made.update_xaxes(type="date", range=[born.isoformat(), end.isoformat()])
     made.update_layout(barmode="overlay")
     return made
+
+
+def _text_place(share: float, *, room: float) -> str:
+    # A bar too short for its text has it to the right, where there is room; else the table tells.
+    if share >= _LEAST_SHARE:
+        return "inside"
+    return "outside" if room >= _LEAST_SHARE else "none"
 
 
 def allocation_figure(granted: Mapping[str, float], caps: Mapping[str, float]) -> go.Figure:

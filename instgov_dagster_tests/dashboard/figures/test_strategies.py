@@ -25,6 +25,23 @@ def test_each_stage_is_a_bar_from_its_start_as_long_as_it_lasted() -> None:
         "INCUBATING", ["2024-01-01"], [182 * DAY_MS],
     )  # fmt: skip
     assert (second.name, list(second.x)) == ("SCALING", [30 * DAY_MS])
+    # A seventh of the picture holds no text, and at its right edge there is no room beside it.
+    assert (list(first.textposition), list(second.textposition)) == (["inside"], ["none"])
+
+
+def test_a_young_stage_has_its_text_beside_it() -> None:
+    lives = pl.DataFrame(
+        {
+            "strategy_id": ["ridge"],
+            "stage": ["INCUBATING"],
+            "start_date": [date(2024, 1, 1)],
+            "end_date": [None],
+        },
+        schema_overrides={"end_date": pl.Date},
+    )
+    (bar,) = gantt_figure(lives, until=date(2024, 1, 1)).data
+    assert (list(bar.x), list(bar.text)) == ([DAY_MS], ["INCUBATING, 1 d"])
+    assert list(bar.textposition) == ["outside"]
 
 
 def test_a_grant_above_its_cap_is_coloured_as_a_breach() -> None:

@@ -133,8 +133,9 @@ def test_the_baselines_committed_are_those_of_the_suite() -> None:
         pytest.skip("no baselines are committed: make bench ARGS=--write on an idle machine")
     kept = read_baselines(COMMITTED)
     assert {name: one.tolerance for name, one in kept.items()} == suite.tolerances()
-    # A ratio whose worst tolerated run would be slower than the peer is not one to be proud of.
-    assert min(one.ratio for one in kept.values()) > 1.0
+    # A walk with gates, fills and lifecycles is slower than an optimiser alone, and is known to be.
+    slower = {name for name, one in kept.items() if one.ratio <= 1.0}
+    assert slower == {"survive: sessions_per_second beside skfolio"}
 
 
 @pytest.mark.parametrize(("now", "code"), [(9.0, 0), (1.0, 1)])

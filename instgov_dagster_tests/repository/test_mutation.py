@@ -69,7 +69,7 @@ def tiny(folder: Path) -> dict[str, str]:
 
 
 def mutate(folder: Path) -> tuple[int, str]:
-    """Run mutmut; its forked server once in a while waits for a lock nobody holds any more."""
+    """Run mutmut, not for ever: late in a long run of the tests its forked server has hung."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MUTANT_"))}
     command = [sys.executable, "-m", "mutmut", "run", "--max-children", "1"]
     for _ in range(ATTEMPTS):
@@ -88,6 +88,7 @@ def mutate(folder: Path) -> tuple[int, str]:
     pytest.fail(f"mutmut did not end within {PATIENCE_SECONDS} s, {ATTEMPTS} times")
 
 
+@pytest.mark.nightly
 def test_a_wrong_comparison_is_killed_an_unseen_sum_lives_and_no_source_is_touched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,6 @@
 """Whose end a session does not outlive: its parent, and every process of Dagster above it."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,11 +17,12 @@ from instgov_dagster.loop.live.leading.processes import (
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1); input()'])"
 
 # One that starts another of the same name, which lives by its heartbeat, and says its number.
+# Both wait at the test's own pipe: the second outlives the first, and ends when the test lets go.
 DEV = """
 import subprocess, sys
 words = [sys.executable, sys.argv[0], '--heartbeat']
 if '--heartbeat' not in sys.argv:
-    print(subprocess.Popen(words, stdin=subprocess.PIPE).pid, flush=True)
+    print(subprocess.Popen(words).pid, flush=True)
 sys.stdin.read()
 """
 
@@ -85,4 +85,3 @@ def test_a_code_server_that_has_outlived_what_started_it_hosts_nothing(tmp_path:
         )
     finally:
         dev.communicate()
-        os.kill(server, signal.SIGKILL)

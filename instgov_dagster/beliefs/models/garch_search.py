@@ -65,6 +65,12 @@ def search_gjr(scaled: Floats) -> Found | None:
         return None  # what the optimiser raises on hopeless data: no fit, and it is said
 
 
+class _Steps(NamedTuple):
+    # The points a step away from one, (p, p), a row a parameter; and how far each step went, (p,).
+    moved: Floats
+    taken: Floats
+
+
 class _Problem:
     def __init__(self, scaled: Floats) -> None:
         from arch.univariate import GARCH, StudentsT  # heavy at import
@@ -82,6 +88,7 @@ class _Problem:
         self._low, self._high = np.array(self.bounds, dtype=np.float64).T
         self._rows, self._floors = self._linear()
         self._last: tuple[Floats, float] | None = None
+        self._stepped: tuple[Floats, _Steps] | None = None
 
     def _linear(self) -> tuple[Floats, Floats]:
         law, errors = self._law.constraints(), self._errors.constraints()
@@ -112,29 +119,31 @@ class _Problem:
         last = self._last
         is_known = last is not None and np.array_equal(last[0], params)
         here = last[1] if last is not None and is_known else self.loss(params)
-        there = [self.loss(moved) for moved in self._moved(params)]
+        steps = self._steps(params)
+        there = [self.loss(moved) for moved in steps.moved]
         self._last = params.copy(), here
-        return (np.array(there) - here) / self._steps(params)
+        return (np.array(there) - here) / steps.taken
 
     def constrain(self, params: Floats) -> Floats:
         """Give what each constraint leaves, not below zero where it is kept."""
-        pairs = zip(self._rows, self._floors, strict=True)
-        return np.array([np.dot(row, params) - floor for row, floor in pairs])
+        # Of at most three terms each, added in the order of a dot product: the same bits.
+        return (self._rows * params).sum(axis=1) - self._floors
 
     def constraint_slopes(self, params: Floats) -> Floats:
         """Measure the constraints' slopes by the same differences, ``(m, p)``."""
         kept = np.clip(params, self._low, self._high)
-        here = self.constrain(kept)
-        there = np.array([self.constrain(moved) for moved in self._moved(kept)])
-        return np.ascontiguousarray(((there - here).T) / self._steps(kept))
+        steps = self._steps(kept)
+        there = (self._rows * steps.moved[:, None, :]).sum(axis=2) - self._floors
+        return np.ascontiguousarray((there - self.constrain(kept)).T / steps.taken)
 
-    def _moved(self, params: Floats) -> Floats:
-        moved = np.tile(params, (params.size, 1))
-        np.fill_diagonal(moved, params + self._turned(params))
-        return moved
-
-    def _steps(self, params: Floats) -> Floats:
-        return (params + self._turned(params)) - params
+    def _steps(self, params: Floats) -> _Steps:
+        # Loss and constraints are asked for the slopes at one place, one after the other.
+        if self._stepped is None or not np.array_equal(self._stepped[0], params):
+            turned = self._turned(params)
+            moved = np.tile(params, (params.size, 1))
+            np.fill_diagonal(moved, params + turned)
+            self._stepped = params.copy(), _Steps(moved, (params + turned) - params)
+        return self._stepped[1]
 
     def _turned(self, params: Floats) -> Floats:
         # Forward, backward where that leaves the bounds, to the further bound where neither fits.

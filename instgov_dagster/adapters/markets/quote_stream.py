@@ -190,13 +190,13 @@ def bridged_stream(
 
 def _bar_matrix(names: tuple[str, ...], day_bars: pl.DataFrame) -> NDArray[np.float64]:
     # Open, high, low, close by symbol, shape (4, n); a column of NaN where there is no bar.
-    wanted = pl.DataFrame({"symbol": names}, schema={"symbol": pl.String})
     prices = ("open", "high", "low", "close")
-    rows = wanted.join(day_bars.select("symbol", *prices), on="symbol", how="left")
-    rows = rows.sort(
-        pl.col("symbol").replace_strict(dict(zip(names, range(len(names)), strict=True)))
-    )
-    return rows.select(prices).cast(pl.Float64).fill_null(np.nan).to_numpy().T
+    place = {name: n for n, name in enumerate(day_bars["symbol"].to_list())}
+    held = day_bars.select(prices).cast(pl.Float64).fill_null(np.nan).to_numpy().T
+    matrix = np.full((len(prices), len(names)), np.nan)
+    at = np.array([place.get(name, -1) for name in names], dtype=np.intp)
+    matrix[:, at >= 0] = held[:, at[at >= 0]]
+    return matrix
 
 
 def _key(span: SessionSpan, symbol: str) -> int:

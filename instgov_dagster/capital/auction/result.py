@@ -208,8 +208,8 @@ class AuctionResult:
         return tuple((names[a], names[b], float(matrix[a, b])) for a, b in pairs)
 
     def _changes(self, symbol: str) -> tuple[list[str], NDArray[np.float64]]:
-        rows = self.bids.filter(pl.col("symbol") == symbol)
-        return rows["strategy_id"].to_list(), (rows["weight"] - rows["held_weight"]).to_numpy()
+        at = [j for j, name in enumerate(self.bids["symbol"].to_list()) if name == symbol]
+        return self.bids["strategy_id"].gather(at).to_list(), self.weights[at] - self.held[at]
 
     def lead_strategy(self, symbol: str) -> str:
         """Name the strategy a symbol's order belongs to: the largest grant, else the best rank.

@@ -18,6 +18,9 @@ _STATUS_CODES = {
     SymbolStatus.INSUFFICIENT_HISTORY: ReasonCode.INSUFFICIENT_HISTORY,
     SymbolStatus.STALE: ReasonCode.DATA_STALE,
 }
+_BLOCKING = frozenset(
+    code for code in ReasonCode if code.severity in (Severity.REJECT, Severity.VETO)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -82,11 +85,7 @@ def standing_blocks(
                 found = [*codes, *ended]
                 found += [ReasonCode.NO_IMPACT_ESTIMATE] * is_unknown
                 found += [ReasonCode.FORECAST_NOT_FINITE] * (not has_forecast)
-                found += [code for code in reasons.get((k, n), ()) if _blocks(code)]
+                found += [code for code in reasons.get((k, n), ()) if code in _BLOCKING]
                 line.append(tuple(dict.fromkeys(found)))
             kept.append(tuple(line))
     return StandingBlocks(forecast=tuple(rows[True]), silent=tuple(rows[False]))
-
-
-def _blocks(code: ReasonCode) -> bool:
-    return code.severity in (Severity.REJECT, Severity.VETO)

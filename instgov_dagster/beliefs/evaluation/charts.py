@@ -20,7 +20,8 @@ PLOT = (_LEFT, _TOP, WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM)
 _COLUMNS, _PANEL_HEIGHT, _PANEL_GAP = 2, 84, 26
 _COLOURS = ("#1f5fa8", "#c2571a", "#2b7a4b", "#8a3b8f", "#8a6d1f", "#5b6470", "#b3261e")
 _GRID, _ZERO, _WORDS, _BAND = "#d6dae0", "#5b6470", "#5b6470", "#e6e9ee"
-_POINTS = 448
+#: A line of more points is thinned evenly to so many.
+MOST_POINTS = 448
 
 
 class _Box(NamedTuple):
@@ -95,7 +96,7 @@ def round_levels(low: float, high: float, *, most: int = 5) -> tuple[float, ...]
 
 
 def _thinned(n: int) -> NDArray[np.intp]:
-    return np.unique(np.linspace(0, n - 1, min(n, _POINTS)).round().astype(np.intp))
+    return np.unique(np.linspace(0, n - 1, min(n, MOST_POINTS)).round().astype(np.intp))
 
 
 def _levels(

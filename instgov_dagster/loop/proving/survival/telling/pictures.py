@@ -1,14 +1,22 @@
 """The pictures of a walk as SVG: value, drawdown, tail, regime, cash, lives, gates."""
 
+from collections.abc import Mapping
 from datetime import date
 from html import escape
+from itertools import groupby
 from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from instgov_dagster.beliefs.evaluation.charts import PLOT, Ticks, area_chart, line_chart
+from instgov_dagster.beliefs.evaluation.charts import (
+    MOST_POINTS,
+    PLOT,
+    Ticks,
+    area_chart,
+    line_chart,
+)
 from instgov_dagster.loop.proving.survival.telling.answer import Answer
 from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.vocabulary.governance import StrategyLifecycle, SystemStateName
@@ -37,7 +45,7 @@ def draw(answer: Answer) -> dict[str, str]:
         "Net asset value beside the benchmarks, less 1; states shaded": _shaded(
             answer, _values(answer)
         ),
-        "Fall from the highest value": _falls(answer),
+        "Fall from the highest value": drawdown_chart(answer.paths, _ticks(answer)),
         "Five-session CVaR forecast against the loss that came": _tail(answer),
         "What was believed of the market": _regime(answer),
         "Gross and cash": _gross(answer),
@@ -53,6 +61,29 @@ def _ticks(answer: Answer) -> Ticks:
     return [(float(k), answer.days[k].isoformat()) for k in places]
 
 
+def _firsts(n: int) -> NDArray[np.intp]:
+    # A chart draws so many points at most: where there are more, one stands for a stretch.
+    return np.arange(0, n, max(-(-n // MOST_POINTS), 1))
+
+
+def nearest_breaches(excess: Floats) -> NDArray[np.intp]:
+    """Find in each stretch the night whose loss came nearest to its forecast, or furthest beyond.
+
+    Parameters
+    ----------
+    excess
+        Loss less value at risk, shape ``(n,)``, n >= 1.
+
+    Returns
+    -------
+    Places, ascending, at most `MOST_POINTS`.
+    """
+    firsts = _firsts(excess.size)
+    ends = [*firsts[1:].tolist(), excess.size]
+    pairs = zip(firsts.tolist(), ends, strict=True)
+    return np.array([i + int(np.argmax(excess[i:j])) for i, j in pairs], dtype=np.intp)
+
+
 def _values(answer: Answer) -> str:
     series = {name: path[1:] / path[0] - 1.0 for name, path in answer.paths.items()}
     x = np.arange(len(answer.days), dtype=np.float64)
@@ -65,37 +96,52 @@ def _shaded(answer: Answer, svg: str) -> str:
     states = answer.governed["state"].to_list()
     left, top, span, height = PLOT
     n = max(len(states) - 1, 1)
-    bands = []
-    for k, state in enumerate(states):
+    bands, first = [], 0
+    for state, days in groupby(states):
+        count = len(list(days))
         if state in _STATE_COLOURS:
             bands.append(
-                f'<rect x="{left + k / n * span:.1f}" y="{top}" width="{max(span / n, 1):.1f}"'
+                f'<rect x="{left + first / n * span:.1f}" y="{top}"'
+                f' width="{max(count / n * span, 1):.1f}"'
                 f' height="{height}" fill="{_STATE_COLOURS[state]}" fill-opacity="0.5"/>'
             )
+        first += count
     place = svg.index("<title>")
     return svg[:place] + "".join(bands) + svg[place:]
 
 
-def _falls(answer: Answer) -> str:
-    series = {}
-    for name, path in answer.paths.items():
-        series[name] = path[1:] / np.maximum.accumulate(path)[1:] - 1.0
-    x = np.arange(len(answer.days), dtype=np.float64)
-    note = "value over the highest before it, less one"
-    return line_chart("Drawdown", x, series, note=note, ticks=_ticks(answer))
+def drawdown_chart(paths: Mapping[str, Floats], ticks: Ticks) -> str:
+    """Draw how far each value lies below its highest; of many sessions the lowest of a stretch.
+
+    Parameters
+    ----------
+    paths
+        Net asset values by name, each ``(sessions + 1,)``.
+    """
+    series, firsts = {}, _firsts(0)
+    for name, path in paths.items():
+        falls = path[1:] / np.maximum.accumulate(path)[1:] - 1.0
+        firsts = _firsts(falls.size)
+        series[name] = np.fmin.reduceat(falls, firsts)
+    step = int(firsts[1]) if firsts.size > 1 else 1
+    more = f"; the lowest of every {step} sessions" if step > 1 else ""
+    note = f"value over the highest before it, less one{more}"
+    return line_chart("Drawdown", firsts.astype(np.float64), series, note=note, ticks=ticks)
 
 
 def _tail(answer: Answer) -> str:
     found = answer.coverage.outcomes
     if found.losses.size < 2:
         return ""
+    at = nearest_breaches(found.losses - found.value_at_risk)
     x = found.ends.astype("datetime64[D]").astype(np.float64)
-    series = {
-        "loss": found.losses,
-        "CVaR forecast": found.cvar,
-        "value at risk": found.value_at_risk,
-    }
     ticks = [(float(x[k]), str(found.ends[k].astype("datetime64[D]"))) for k in (0, -1)]
+    x = x[at]
+    series = {
+        "loss": found.losses[at],
+        "CVaR forecast": found.cvar[at],
+        "value at risk": found.value_at_risk[at],
+    }
     note = "at each night: what was forecast for five sessions, and what they brought"
     return line_chart("Five-session loss, fraction of NAV", x, series, note=note, ticks=ticks)
 

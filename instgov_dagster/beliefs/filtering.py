@@ -181,12 +181,89 @@ def filter_forward(
         beliefs.append(belief)
         learnt.append(counts)
     shape = log_emissions.shape
-    rows = np.array(learnt, dtype=np.float64).reshape(*shape, shape[1])
-    return FilteredPath(
+    return _path(
         np.array(beliefs, dtype=np.float64).reshape(shape),
-        np.asarray(rows / rows.sum(axis=2, keepdims=True)),
+        np.array(learnt, dtype=np.float64).reshape(*shape, shape[1]),
         likelihood,
     )
+
+
+def _path(beliefs: Floats, counts: Floats, likelihood: float) -> FilteredPath:
+    transitions = np.asarray(counts / counts.sum(axis=2, keepdims=True))
+    return FilteredPath(beliefs, transitions, likelihood)
+
+
+def filter_lanes(
+    log_emissions: Sequence[Floats], prior: Floats, *, pseudo_counts: float, initial: Floats
+) -> list[FilteredPath]:
+    """Filter several series side by side, each bit for bit as :func:`filter_forward` filters it.
+
+    Parameters
+    ----------
+    log_emissions
+        Shape ``(T, K)`` each, finite; of any number of sessions, each from its own first on.
+    prior, pseudo_counts, initial
+        As for one; the same for all.
+
+    Raises
+    ------
+    ValueError
+        If a log density is not finite.
+
+    Notes
+    -----
+    Every operation is elementwise, and every sum over the states is added up in their order, as
+    it is for one.
+    """
+    if not all(bool(np.isfinite(lane).all()) for lane in log_emissions):
+        raise ValueError("log_emissions must be finite")
+    n_states, n_lanes = initial.shape[0], len(log_emissions)
+    longest = max((len(lane) for lane in log_emissions), default=0)
+    peaks = [lane.max(axis=1) for lane in log_emissions]
+    # past the end of a lane it is shown nothing, and what is believed then is read by nobody
+    emissions = np.ones((longest, n_states, n_lanes))
+    for place, (lane, peak) in enumerate(zip(log_emissions, peaks, strict=True)):
+        emissions[: len(lane), :, place] = np.exp(lane - peak[:, None])
+    beliefs = np.empty((longest, n_states, n_lanes))
+    learnt = np.empty((longest, n_states, n_states, n_lanes))
+    totals = np.empty((longest, n_lanes))
+    belief = np.repeat(initial[:, None], n_lanes, axis=1)
+    counts = np.repeat((pseudo_counts * prior)[:, :, None], n_lanes, axis=2)
+    for t, emission in enumerate(emissions):
+        if t == 0:
+            weights = belief * emission
+            total = _summed(weights)
+        else:
+            share = counts / _summed(counts.swapaxes(0, 1))[:, None]
+            joint = belief[:, None] * share * emission
+            weights = _summed(joint)
+            total = _summed(weights)
+            counts = counts + joint / total
+        belief = weights / total
+        beliefs[t], learnt[t], totals[t] = belief, counts, total
+    return [
+        _path(
+            np.ascontiguousarray(beliefs[: len(peak), :, place]),
+            np.ascontiguousarray(learnt[: len(peak), :, :, place]),
+            _likelihood(totals[: len(peak), place], peak),
+        )
+        for place, peak in enumerate(peaks)
+    ]
+
+
+def _summed(states: Floats) -> Floats:
+    # Over the first axis one after another, whatever its length: `_added` of arrays.
+    total: Floats = states[0]
+    for rows in states[1:]:
+        total = total + rows
+    return total
+
+
+def _likelihood(totals: Floats, peaks: Floats) -> float:
+    likelihood = 0.0
+    for total, peak in zip(totals.tolist(), peaks.tolist(), strict=True):
+        likelihood += math.log(total) + peak
+    return likelihood
 
 
 def _joint(
@@ -222,8 +299,8 @@ def hit_chances(beliefs: Floats, transitions: Floats, *, sessions: int) -> Float
     """Find the chance of `look_ahead` after every session of a path, ``(T,)``."""
     held = transitions[:, :-1, :-1]
     safe = np.linalg.matrix_power(held, sessions).sum(axis=2)
-    met = [1.0 - float(belief @ row) for belief, row in zip(beliefs[:, :-1], safe, strict=True)]
-    return np.clip(np.array(met, dtype=np.float64), 0.0, 1.0)
+    met = 1.0 - np.matmul(beliefs[:, None, :-1], safe[:, :, None])[:, 0, 0]
+    return np.asarray(np.clip(met, 0.0, 1.0))
 
 
 def look_ahead(belief: Floats, transition: Floats, *, sessions: int) -> HorizonChances:

@@ -1,9 +1,11 @@
 """Tonight's forecasts of every model for every symbol; how far to trust them is health's."""
 
+from collections.abc import Sequence
 from datetime import date
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.beliefs.models import card_of
@@ -49,34 +51,58 @@ def forecast_models(walked: Walk, models: ModelPolicy) -> pl.DataFrame:
     ValueError
         If a model is unknown.
     """
-    law = standard_law(models.forecast.predictive_dof)
-    frames = []
+    return forecast_walks([walked], models)[0]
+
+
+def forecast_walks(walks: Sequence[Walk], models: ModelPolicy) -> list[pl.DataFrame]:
+    """State the forecasts of several walks at once, each as :func:`forecast_models` states it.
+
+    Raises
+    ------
+    ValueError
+        If a model is unknown.
+    """
     for model_id in models.model_ids:
         card_of(model_id)
-        mu = walked.mus[model_id][-1]
-        sigma = np.where(np.isfinite(mu), walked.sigma[-1], np.nan)
-        read = read_law(mu, sigma, law)
-        frames.append(
-            pl.DataFrame(
-                {"symbol": walked.symbols, "mu": mu, "sigma": sigma, **read._asdict()},
-                schema_overrides={"symbol": pl.String},
-            ).with_columns(model_id=pl.lit(model_id))
-        )
+    spoken = [(walk, name) for walk in walks for name in models.model_ids]
+    if not spoken:
+        return []
+    mu = np.concatenate([walk.mus[name][-1] for walk, name in spoken])
+    stated = np.concatenate([walk.sigma[-1] for walk, _ in spoken])
+    sigma = np.where(np.isfinite(mu), stated, np.nan)
+    read = read_law(mu, sigma, standard_law(models.forecast.predictive_dof))
+    sizes = [len(models.model_ids) * len(walk.symbols) for walk in walks]
     absent = pl.col("mu").is_null()
-    return (
-        pl.concat(frames)
-        .fill_nan(None)
+    rows = (
+        pl.DataFrame(
+            {
+                "walk": np.repeat(np.arange(len(walks)), sizes),
+                "symbol": [symbol for walk, _ in spoken for symbol in walk.symbols],
+                "model_id": [name for walk, name in spoken for _ in walk.symbols],
+                "horizon_days": np.repeat([walk.horizon for walk in walks], sizes),
+                "forecast_session": np.repeat(_last_days(walks), sizes),
+                "mu": mu,
+                "sigma": sigma,
+                **read._asdict(),
+            },
+            schema_overrides={"symbol": pl.String, "model_id": pl.String},
+        )
+        .with_columns(pl.col("mu", "sigma", *read._fields).fill_nan(None))
         .with_columns(
-            horizon_days=pl.lit(walked.horizon, dtype=pl.Int64),
-            forecast_session=pl.lit(last_session(walked), dtype=pl.Date),
             reason_codes=pl.when(absent)
             .then(pl.lit([str(ReasonCode.FORECAST_NOT_FINITE)]))
             .otherwise(pl.lit([str(ReasonCode.FORECAST_STATED)])),
         )
+        .sort("walk", "symbol", "model_id")
         .select(list(FORECAST_SCHEMA))
         .cast(FORECAST_SCHEMA)
-        .sort("symbol", "model_id")
     )
+    ends = np.cumsum(sizes).tolist()
+    return [rows[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _last_days(walks: Sequence[Walk]) -> NDArray[np.datetime64]:
+    return np.array([last_session(walk) for walk in walks], dtype="datetime64[D]")
 
 
 def last_session(walked: Walk) -> date:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import Any, NamedTuple
@@ -12,7 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.filtering import (
+    FilteredPath,
     filter_forward,
+    filter_lanes,
     hit_chances,
     look_ahead,
     stationary_distribution,
@@ -190,7 +192,7 @@ def _gross_multipliers(p_hit: Floats, is_derisked: Bools, policy: RegimePolicy) 
     return np.where(is_derisked, (1.0 - p_hit) ** policy.derisk_exponent, 1.0)
 
 
-def _believed_path(signals: pl.DataFrame, policy: RegimePolicy) -> tuple[pl.DataFrame, Floats]:
+def _filtered(signals: Sequence[pl.DataFrame], policy: RegimePolicy) -> list[FilteredPath]:
     prior = np.array(
         [
             policy.transitions.normal.as_tuple(),
@@ -198,18 +200,22 @@ def _believed_path(signals: pl.DataFrame, policy: RegimePolicy) -> tuple[pl.Data
             policy.transitions.crisis.as_tuple(),
         ]
     )
-    filtered = filter_forward(
-        emission_log_densities(signals, policy),
-        prior,
-        pseudo_counts=policy.transition_pseudo_counts,
-        initial=stationary_distribution(prior),
-    )
+    emissions = [emission_log_densities(frame, policy) for frame in signals]
+    pseudo_counts, initial = policy.transition_pseudo_counts, stationary_distribution(prior)
+    if len(emissions) == 1:  # arrays of one lane cost more than plain numbers
+        return [filter_forward(emissions[0], prior, pseudo_counts=pseudo_counts, initial=initial)]
+    return filter_lanes(emissions, prior, pseudo_counts=pseudo_counts, initial=initial)
+
+
+def _believed_path(
+    signals: pl.DataFrame, filtered: FilteredPath, policy: RegimePolicy
+) -> pl.DataFrame:
     ages = signals.select("vix_age_sessions", "spy_age_sessions").to_numpy()
     is_missing = np.asarray((ages > policy.input_carry_sessions).any(axis=1))
     beliefs = mix_toward_volatile(filtered.beliefs, is_missing, share=policy.missing_input_mix)
     p_hit = hit_chances(beliefs, filtered.transitions, sessions=policy.horizon_sessions)
     triggers = trigger_path(p_hit, policy)
-    path = pl.DataFrame(
+    return pl.DataFrame(
         {
             "session": signals["session"],
             "current_belief_normal": beliefs[:, 0],
@@ -223,7 +229,6 @@ def _believed_path(signals: pl.DataFrame, policy: RegimePolicy) -> tuple[pl.Data
         },
         schema=PATH_SCHEMA,
     )
-    return path, filtered.transitions[-1]
 
 
 def _reasons(last: Mapping[str, Any]) -> tuple[ReasonCode, ...]:
@@ -257,9 +262,30 @@ def believe_regime(signals: pl.DataFrame, policy: RegimePolicy) -> RegimeBelief:
     Roadmap 7.2-7.4, SPEC 2. Filtered, never smoothed; the transition matrix is the posterior
     mean after the last session.
     """
-    if signals.is_empty():
+    return believe_regimes([signals], policy)[0]
+
+
+def believe_regimes(signals: Sequence[pl.DataFrame], policy: RegimePolicy) -> list[RegimeBelief]:
+    """State what is believed of several spans, each as :func:`believe_regime` states it.
+
+    Raises
+    ------
+    ValueError
+        If a span holds no session.
+    """
+    if any(frame.is_empty() for frame in signals):
         raise ValueError("signals must hold at least one session, was empty")
-    path, transition = _believed_path(signals, policy)
+    parameters = json.dumps(asdict(policy), sort_keys=True)
+    return [
+        _stated(frame, filtered, policy, parameters)
+        for frame, filtered in zip(signals, _filtered(signals, policy), strict=True)
+    ]
+
+
+def _stated(
+    signals: pl.DataFrame, filtered: FilteredPath, policy: RegimePolicy, parameters: str
+) -> RegimeBelief:
+    path, transition = _believed_path(signals, filtered, policy), filtered.transitions[-1]
     last = path.row(-1, named=True)
     belief = np.array([last[f"current_belief_{regime.lower()}"] for regime in Regime])
     ahead = look_ahead(belief, transition, sessions=policy.horizon_sessions)
@@ -281,7 +307,7 @@ def believe_regime(signals: pl.DataFrame, policy: RegimePolicy) -> RegimeBelief:
         gross_multiplier=last["gross_multiplier"],
         is_reduce_only=last["is_reduce_only"],
         reason_codes=_reasons(last),
-        parameters=json.dumps(asdict(policy), sort_keys=True),
+        parameters=parameters,
         path=path,
     )
 

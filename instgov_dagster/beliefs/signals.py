@@ -1,5 +1,6 @@
 """The four market observations the regime filter reads, session by session; no belief here."""
 
+from bisect import bisect_right, insort_right
 from typing import NamedTuple
 
 import numpy as np
@@ -84,8 +85,12 @@ def percentile_of_latest(values: Floats, *, min_history: int) -> Floats:
         Values that must be held, the ranked one included; before that the rank is NaN.
     """
     held = np.isfinite(values)
-    rank_floor = np.where(held, values, np.inf)
-    below = np.tril(rank_floor[None, :] <= values[:, None]).sum(axis=1)
+    ordered: list[float] = []
+    below = np.zeros(values.shape[0], dtype=np.int64)
+    for place in np.flatnonzero(held).tolist():
+        value = float(values[place])
+        insort_right(ordered, value)
+        below[place] = bisect_right(ordered, value)
     count = np.cumsum(held)
     has_rank = held & (count >= min_history)
     return np.where(has_rank, below / np.maximum(count, 1), np.nan)

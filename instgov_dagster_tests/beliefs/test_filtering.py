@@ -15,6 +15,7 @@ from statsmodels.tsa.regime_switching import markov_switching
 from instgov_dagster.beliefs.filtering import (
     FilterState,
     filter_forward,
+    filter_lanes,
     filter_session,
     hit_chances,
     look_ahead,
@@ -118,6 +119,36 @@ def test_every_belief_and_every_row_sums_to_one_whatever_is_observed(
     assert np.abs(path.transitions.sum(axis=2) - 1.0).max() <= 1e-12
     assert (path.beliefs >= 0).all()
     assert (path.transitions > 0).all()
+
+
+@pytest.mark.roadmap("7.2", "7.4")
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.integers(1, 30).flatmap(
+            lambda n: npst.arrays(np.float64, (n, 3), elements=st.floats(-300, 300))
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    chains,
+    st.floats(0.5, 2000.0),
+)
+def test_series_filtered_side_by_side_are_believed_as_each_alone_to_the_last_bit(
+    lanes: list[Floats], prior: Floats, pseudo_counts: float
+) -> None:
+    found = filter_lanes(lanes, prior, pseudo_counts=pseudo_counts, initial=START)
+    for lane, path in zip(lanes, found, strict=True):
+        alone = filter_forward(lane, prior, pseudo_counts=pseudo_counts, initial=START)
+        assert path.beliefs.tobytes() == alone.beliefs.tobytes()
+        assert path.transitions.tobytes() == alone.transitions.tobytes()
+        assert path.log_likelihood == alone.log_likelihood
+
+
+def test_of_series_side_by_side_one_that_is_not_finite_is_refused() -> None:
+    lanes = [emissions(1, 5), np.full((3, 3), np.nan)]
+    with pytest.raises(ValueError, match="finite"):
+        filter_lanes(lanes, PRIOR, pseudo_counts=20.0, initial=START)
 
 
 @pytest.mark.roadmap("7.2")

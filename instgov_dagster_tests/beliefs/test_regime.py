@@ -19,6 +19,7 @@ from instgov_dagster.beliefs.regime import (
     belief_from_row,
     belief_to_row,
     believe_regime,
+    believe_regimes,
     emission_log_densities,
     mix_toward_volatile,
     trigger_path,
@@ -56,6 +57,19 @@ def observed(n: int, *, spy_ma200: float, vol: float, vix: float, rise: float) -
 CALM = {"spy_ma200": 0.05, "vol": 0.10, "vix": 14.0, "rise": -0.07}
 WILD = {"spy_ma200": -0.01, "vol": 0.17, "vix": 22.0, "rise": 0.05}
 PANIC = {"spy_ma200": -0.12, "vol": 0.40, "vix": 38.0, "rise": 0.25}
+
+
+@pytest.mark.roadmap("7.2", "7.4")
+def test_spans_believed_together_are_believed_as_each_alone() -> None:
+    panel = drawn_panel(seed=41, sessions=640, symbols=4)
+    whole = signals_of(panel)
+    spans = [whole, whole[40:600], observed(9, **PANIC), whole[:320]]
+    for span, found in zip(spans, believe_regimes(spans, POLICY), strict=True):
+        alone = believe_regime(span, POLICY)
+        assert found == alone
+        assert found.path.equals(alone.path)
+    with pytest.raises(ValueError, match="at least one session"):
+        believe_regimes([whole, whole.clear()], POLICY)
 
 
 @pytest.mark.roadmap("7.2", "TEST.7")

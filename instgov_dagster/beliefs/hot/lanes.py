@@ -1,6 +1,6 @@
 """Many nights' panels folded side by side: each walk is bit for bit the one it is alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -84,11 +84,23 @@ def walk_lanes(
     on; what a model pools over the panel it pools by lane. Every operation is elementwise or a
     sum over one lane, so the numbers are those of `walk` bit by bit, which a test holds them to.
     """
+    return tuple(each_lane(panels, policy=policy, horizon=horizon, cards=cards))
+
+
+def each_lane(
+    panels: Sequence[MarketPanel],
+    *,
+    policy: ForecastPolicy,
+    horizon: int,
+    cards: Mapping[str, Card] = MODELS,
+) -> Iterator[LaneWalk]:
+    """Give the walks of `walk_lanes` one after another; who lets go of each holds one at a time."""
     counts = {len(panel.symbols) for panel in panels}
     if len(counts) != 1 or min(len(panel.dates) for panel in panels) < 2:
         raise ValueError("panels must have one number of symbols and two sessions or more")
     batch = _Batch(panels, policy=policy, horizon=horizon, cards=cards)
-    return tuple(batch.finish(lane) for lane in range(len(panels)))
+    for lane in range(len(panels)):
+        yield batch.finish(lane)
 
 
 class _Batch:

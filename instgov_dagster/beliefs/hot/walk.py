@@ -1,7 +1,7 @@
 """A whole panel walked session by session: what every model said, row by row, as it then knew."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -88,6 +88,24 @@ class Walk:
     def future(self) -> Floats:
         """Measure what the horizon after each session brought; NaN in the last rows."""
         return forward_returns(self.prices, self.bases, sessions=self.horizon)
+
+    def ending(self, sessions: int) -> "Walk":
+        """Keep the last sessions alone, and none of the memory of those before."""
+
+        def kept(array: Floats) -> Floats:
+            return array[-sessions:].copy()
+
+        return replace(
+            self,
+            dates=self.dates[-sessions:],
+            prices=kept(self.prices),
+            bases=kept(self.bases),
+            daily=kept(self.daily),
+            sigma=kept(self.sigma),
+            trust=kept(self.trust),
+            sigmas={name: kept(array) for name, array in self.sigmas.items()},
+            mus={name: kept(array) for name, array in self.mus.items()},
+        )
 
 
 def forward_returns(prices: Floats, bases: Floats, *, sessions: int) -> Floats:

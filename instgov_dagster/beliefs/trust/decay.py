@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from instgov_dagster.beliefs.hot.walk import Walk
+from instgov_dagster.beliefs.trust.sums import ErrorSums
 from instgov_dagster.vocabulary.policy.beliefs import HealthPolicy
 
 Floats = NDArray[np.float64]
@@ -34,33 +35,15 @@ def rolling_sum(values: Floats, window: int) -> Floats:
     -----
     A difference of running sums, so a row depends on the rows before it alone.
     """
-    return _trailing(_running(np.where(np.isfinite(values), values, 0.0)), window)
-
-
-def _running(values: Floats) -> Floats:
-    # Column by column in memory: down the rows of a C array every number is a line of its own.
-    return np.cumsum(np.asfortranarray(values), axis=0)
-
-
-def _trailing(running: Floats, window: int) -> Floats:
+    running = _running(np.where(np.isfinite(values), values, 0.0))
     sums = running.copy(order="K")
     sums[window:] -= running[:-window]
     return sums
 
 
-class _Errors:
-    # Errors laid out by column with the running sums that every window is a difference of.
-    def __init__(self, errors: Floats) -> None:
-        errors = np.asfortranarray(errors)
-        is_known = np.isfinite(errors)
-        self.known = np.where(is_known, errors, 0.0)
-        lagged = np.zeros_like(self.known)
-        lagged[1:] = self.known[1:] * self.known[:-1]
-        squares = self.known * self.known
-        self.count = _running(is_known.astype(np.float64))
-        self.total = _running(self.known)
-        self.squares = _running(np.where(np.isfinite(squares), squares, 0.0))
-        self.lagged = _running(np.where(np.isfinite(lagged), lagged, 0.0))
+def _running(values: Floats) -> Floats:
+    # Column by column in memory: down the rows of a C array every number is a line of its own.
+    return np.cumsum(np.asfortranarray(values), axis=0)
 
 
 def session_errors(panel: Walk, mu: Floats) -> Floats:
@@ -105,23 +88,24 @@ def error_ratio_path(errors: Floats, *, recent: int, reference: int) -> Floats:
     -------
     Shape ``(T, N)``; NaN until both windows are filled. Two windows without any error give 1.
     """
-    return _error_ratio(_Errors(errors), recent, reference)
+    return _error_ratio(ErrorSums.of(errors), 0, recent, reference)
 
 
-def _error_ratio(errors: _Errors, recent: int, reference: int) -> Floats:
-    n_sessions = errors.known.shape[0]
-    ratio = np.full_like(errors.known, np.nan)
-    if n_sessions < recent + reference:
+def _error_ratio(errors: ErrorSums, begin: int, recent: int, reference: int) -> Floats:
+    # The rows from `begin` on.
+    n_sessions, n_columns = errors.shape
+    ratio = np.full((n_sessions - begin, n_columns), np.nan)
+    first = max(begin, recent + reference - 1)
+    if n_sessions <= first:
         return ratio
-    count = _trailing(errors.count, recent + reference)
-    now = _trailing(errors.squares, recent)[recent + reference - 1 :] / recent
-    before = _trailing(errors.squares, reference)[reference - 1 : n_sessions - recent] / reference
+    count = errors.windows("count", recent + reference, first, n_sessions)
+    now = errors.windows("squares", recent, first, n_sessions) / recent
+    before = errors.windows("squares", reference, first - recent, n_sessions - recent) / reference
     both_silent = (now <= 0) & (before <= 0)
     quotient = np.where(both_silent, 1.0, now / np.where(before > 0, before, np.inf))
     quotient = np.where((before <= 0) & (now > 0), _RATIO_CEILING, quotient)
-    filled = count[recent + reference - 1 :] == recent + reference
     bounded = np.clip(quotient, 0.0, _RATIO_CEILING)
-    ratio[recent + reference - 1 :] = np.where(filled, bounded, np.nan)
+    ratio[first - begin :] = np.where(count == recent + reference, bounded, np.nan)
     return ratio
 
 
@@ -144,22 +128,24 @@ def autocorrelation_path(errors: Floats, window: int) -> Floats:
     The estimator of Box and Jenkins: ``sum (x_t - m)(x_{t-1} - m) / sum (x_t - m)^2`` with the
     mean and the denominator of the whole window, so it lies within (-1, 1).
     """
-    return _autocorrelation(_Errors(errors), window)
+    return _autocorrelation(ErrorSums.of(errors), window, 0, errors.shape[0])
 
 
-def _autocorrelation(errors: _Errors, window: int) -> Floats:
-    x = errors.known
-    path = np.zeros_like(x)
-    if x.shape[0] < window:
+def _autocorrelation(errors: ErrorSums, window: int, begin: int, end: int) -> Floats:
+    # The rows from `begin` to `end`.
+    path = np.zeros((end - begin, errors.shape[1]))
+    at = max(begin, window - 1)
+    if end <= at:
         return path
-    mean = _trailing(errors.total, window)[window - 1 :] / window
-    scatter = _trailing(errors.squares, window)[window - 1 :] - window * mean * mean
-    first, last = x[: x.shape[0] - window + 1], x[window - 1 :]
+    mean = errors.windows("total", window, at, end) / window
+    scatter = errors.windows("squares", window, at, end) - window * mean * mean
+    first = errors.rows("known", at - window + 1, end - window + 1)
+    last = errors.rows("known", at, end)
     # the product of a window's first error with the one before it lies outside the window
-    products = _trailing(errors.lagged, window - 1)[window - 1 :]
+    products = errors.windows("lagged", window - 1, at, end)
     covariance = products - mean * (2 * window * mean - first - last) + (window - 1) * mean * mean
     varies = scatter > window * np.finfo(np.float64).eps
-    path[window - 1 :] = np.where(varies, covariance / np.where(varies, scatter, 1.0), 0.0)
+    path[at - begin :] = np.where(varies, covariance / np.where(varies, scatter, 1.0), 0.0)
     return np.clip(path, -1.0, 1.0)
 
 
@@ -181,24 +167,27 @@ def flip_path(errors: Floats, *, recent: int, reference: int, critical_z: float)
     that is significant, from an autocorrelation that was significant: the sign alone changes in
     half of all windows of noise.
     """
-    return _flips(_Errors(errors), recent, reference, critical_z)
+    return _flips(ErrorSums.of(errors), 0, recent, reference, critical_z)
 
 
-def _flips(errors: _Errors, recent: int, reference: int, critical_z: float) -> Bools:
-    flips = np.zeros_like(errors.known, dtype=np.bool_)
-    if flips.shape[0] < recent + reference:
+def _flips(errors: ErrorSums, begin: int, recent: int, reference: int, critical_z: float) -> Bools:
+    # The rows from `begin` on.
+    n_sessions, n_columns = errors.shape
+    flips = np.zeros((n_sessions - begin, n_columns), dtype=np.bool_)
+    at = max(begin, recent)
+    if n_sessions < recent + reference or n_sessions <= at:
         return flips
     limit = 1.0 - np.finfo(np.float64).eps
-    now = _autocorrelation(errors, recent)[recent:]
-    before = _autocorrelation(errors, reference)[:-recent]
+    now = _autocorrelation(errors, recent, at, n_sessions)
+    before = _autocorrelation(errors, reference, at - recent, n_sessions - recent)
     z_now = np.arctanh(np.clip(now, -limit, limit))
     z_before = np.arctanh(np.clip(before, -limit, limit))
     error_now, error_before = 1.0 / (recent - 3), 1.0 / (reference - 3)
     has_changed = np.abs(z_now - z_before) > critical_z * np.sqrt(error_now + error_before)
     was_real = np.abs(z_before) > critical_z * np.sqrt(error_before)
-    count = _trailing(errors.count, recent + reference)[recent:]
+    count = errors.windows("count", recent + reference, at, n_sessions)
     is_filled = count == recent + reference
-    flips[recent:] = (z_now * z_before < 0) & has_changed & was_real & is_filled
+    flips[at - begin :] = (z_now * z_before < 0) & has_changed & was_real & is_filled
     return flips
 
 
@@ -236,18 +225,31 @@ def decay_state(
     the last pass: a lucky month wins no trust back, only a pass does, so the weight never rises
     between passes. Without a pass they run from the first session held.
     """
-    recent, reference = policy.error_sessions, policy.reference_sessions
-    summed = _Errors(errors)
-    ratio = _error_ratio(summed, recent, reference)
-    flips = _flips(summed, recent, reference, policy.flip_critical_z)
-    since_pass = np.arange(errors.shape[0])[:, None] >= np.maximum(last_pass, 0)[None, :]
-    # before its windows fill a ratio is unknown; that is judged by the last session alone
-    factors = np.where(np.isfinite(ratio), error_factor(ratio, policy), 1.0)
-    worst = np.where(since_pass, factors, 1.0).min(axis=0)
-    by_error = np.minimum(worst, error_factor(ratio[-1], policy))
-    has_flipped = np.asarray((flips & since_pass).any(axis=0))
+    return decay_of(ErrorSums.of(errors), last_pass, age_days, policy)
+
+
+def decay_of(
+    errors: ErrorSums, last_pass: NDArray[np.intp], age_days: Ages, policy: HealthPolicy
+) -> DecayState:
+    """Give `decay_state` of errors already summed; only the rows since the pass are looked at."""
+    begins = np.maximum(last_pass, 0)
+    ratio = np.full(begins.shape, np.nan)
+    by_error, has_flipped = np.ones(begins.shape), np.zeros(begins.shape, dtype=np.bool_)
+    for begin in np.unique(begins).tolist():
+        columns = np.flatnonzero(begins == begin)
+        part = errors if columns.size == begins.size else errors.of_columns(columns)
+        ratio[columns], by_error[columns], has_flipped[columns] = _since(part, begin, policy)
     by_age = age_factor(age_days, policy)
     by_flip = np.where(has_flipped, policy.flip_factor, 1.0)
-    return DecayState(
-        age_days, ratio[-1], has_flipped, by_age, by_error, by_age * by_error * by_flip
-    )
+    return DecayState(age_days, ratio, has_flipped, by_age, by_error, by_age * by_error * by_flip)
+
+
+def _since(errors: ErrorSums, begin: int, policy: HealthPolicy) -> tuple[Floats, Floats, Bools]:
+    # The last ratio, the worst factor and whether there was a flip, of the rows from `begin` on.
+    recent, reference = policy.error_sessions, policy.reference_sessions
+    ratio = _error_ratio(errors, begin, recent, reference)
+    flips = _flips(errors, begin, recent, reference, policy.flip_critical_z)
+    # before its windows fill a ratio is unknown; that is judged by the last session alone
+    factors = error_factor(ratio, policy)
+    worst = np.where(np.isfinite(ratio), factors, 1.0).min(axis=0)
+    return ratio[-1], np.minimum(worst, factors[-1]), np.asarray(flips.any(axis=0))

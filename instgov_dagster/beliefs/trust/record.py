@@ -1,5 +1,6 @@
 """The record of one model on one panel: its last validation pass, its decay, its coverage."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -9,7 +10,8 @@ from numpy.typing import NDArray
 from instgov_dagster.beliefs.hot.walk import Walk
 from instgov_dagster.beliefs.models import BENCHMARK, card_of
 from instgov_dagster.beliefs.predictive import LEVEL_95, standard_law
-from instgov_dagster.beliefs.trust.decay import DecayState, decay_state, session_errors
+from instgov_dagster.beliefs.trust.decay import DecayState, decay_of, session_errors
+from instgov_dagster.beliefs.trust.sums import ErrorSums
 from instgov_dagster.beliefs.trust.validation import (
     is_worse_than_benchmark,
     kupiec_p_value,
@@ -22,10 +24,17 @@ Bools = NDArray[np.bool_]
 
 
 class ModelRecord(NamedTuple):
-    """One model's record on the whole panel, arrays of shape ``(N,)``."""
+    """One model's record on the whole panel, arrays of shape ``(N,)``; of several, ``(M N,)``."""
 
     decay: DecayState
     is_covered: Bools
+
+
+class Trail(NamedTuple):
+    """What the records of M models rest on: their errors, model by model, and their last passes."""
+
+    errors: ErrorSums
+    last_pass: NDArray[np.intp]
 
 
 def last_validation_pass(
@@ -55,28 +64,54 @@ def last_validation_pass(
     that is not significantly worse than the zero forecast's. Until the error windows are full
     there is nothing to validate on and no pass.
     """
-    horizon, window, dates = panel.horizon, policy.validation_sessions, panel.dates
-    future = panel.future()
-    losses = ((future - mu) / panel.sigma) ** 2 - ((future - benchmark) / panel.sigma) ** 2
-    needed = policy.error_sessions + policy.reference_sessions
-    first = np.where(np.isfinite(mu).any(axis=0), np.isfinite(mu).argmax(axis=0), len(dates))
-    last = np.full(mu.shape[1], -1, dtype=np.intp)
-    # Only the last pass is asked for: from the newest validation back, until every symbol has one.
-    left = np.arange(mu.shape[1])
-    for session in validation_sessions(dates, every=policy.validation_every_sessions)[::-1]:
-        # a forecast made h sessions ago is the last one whose outcome is known today
-        end = session - horizon + 1
-        if end < window or not left.size:
-            break
-        is_worse = is_worse_than_benchmark(
-            np.take(losses[end - window : end], left, axis=1),
-            horizon=horizon,
-            significance=policy.validation_significance,
-        )
-        has_passed = ~is_worse & (session - first[left] >= needed)
-        last[left[has_passed]] = session
-        left = left[~has_passed]
-    return last
+    return _Validations(panel, benchmark, policy).last_pass(mu)
+
+
+class _Validations:
+    # The validations of one panel: what they have in common is measured once for all models.
+    def __init__(self, panel: Walk, benchmark: Floats, policy: HealthPolicy) -> None:
+        self._policy, self._horizon, self._sigma = policy, panel.horizon, panel.sigma
+        self._future, self._benchmark = panel.future(), benchmark
+        every = policy.validation_every_sessions
+        self._sessions = validation_sessions(panel.dates, every=every)[::-1].tolist()
+        self._losses: dict[int, Floats] = {}
+
+    def last_pass(self, mu: Floats) -> NDArray[np.intp]:
+        policy, is_known = self._policy, np.isfinite(mu)
+        needed = policy.error_sessions + policy.reference_sessions
+        first = np.where(is_known.any(axis=0), is_known.argmax(axis=0), len(mu))
+        last = np.full(mu.shape[1], -1, dtype=np.intp)
+        # Only the last pass is asked for: from the newest validation back, until all have one.
+        left = np.arange(mu.shape[1])
+        for session in self._sessions:
+            # a forecast made h sessions ago is the last one whose outcome is known today
+            end = session - self._horizon + 1
+            if end < policy.validation_sessions or not left.size:
+                break
+            is_worse = is_worse_than_benchmark(
+                self._differences(mu, end, left),
+                horizon=self._horizon,
+                significance=policy.validation_significance,
+            )
+            has_passed = ~is_worse & (session - first[left] >= needed)
+            last[left[has_passed]] = session
+            left = left[~has_passed]
+        return last
+
+    def _differences(self, mu: Floats, end: int, columns: NDArray[np.intp]) -> Floats:
+        # How much larger the model's loss was than the benchmark's, for the window that ends here.
+        rows = slice(end - self._policy.validation_sessions, end)
+        if end not in self._losses:
+            self._losses[end] = self._loss(self._benchmark[rows], rows, None)
+        benchmark = np.take(self._losses[end], columns, axis=1)
+        return self._loss(np.take(mu[rows], columns, axis=1), rows, columns) - benchmark
+
+    def _loss(self, mu: Floats, rows: slice, columns: NDArray[np.intp] | None) -> Floats:
+        future, sigma = self._future[rows], self._sigma[rows]
+        if columns is not None:
+            future, sigma = (np.take(array, columns, axis=1) for array in (future, sigma))
+        loss: Floats = ((future - mu) / sigma) ** 2
+        return loss
 
 
 def age_in_days(
@@ -99,14 +134,19 @@ def is_covered(errors: Floats, forecast: ForecastPolicy, policy: HealthPolicy) -
     forecast, policy
         The predictive law; the window and size of the test.
     """
-    window = policy.coverage_sessions
-    if errors.shape[0] < window:
-        return np.zeros(errors.shape[1], dtype=np.bool_)
-    recent = errors[-window:]
+    return _covered(ErrorSums.of(errors), forecast, policy)
+
+
+def _covered(errors: ErrorSums, forecast: ForecastPolicy, policy: HealthPolicy) -> Bools:
+    window, (sessions, columns) = policy.coverage_sessions, errors.shape
+    if sessions < window:
+        return np.zeros(columns, dtype=np.bool_)
     half_width = standard_law(forecast.predictive_dof).half_width_95
+    recent = errors.rows("known", sessions - window, sessions)
     misses = (np.abs(recent) > half_width).sum(axis=0)
     p_value = kupiec_p_value(misses, window, expected=1.0 - LEVEL_95)
-    return np.isfinite(recent).all(axis=0) & (p_value >= policy.coverage_significance)
+    is_whole = errors.windows("count", window, sessions - 1, sessions)[0] == window
+    return np.asarray(is_whole & (p_value >= policy.coverage_significance))
 
 
 def model_record(panel: Walk, model_id: str, asof: date, policy: ModelPolicy) -> ModelRecord:
@@ -128,16 +168,61 @@ def model_record(panel: Walk, model_id: str, asof: date, policy: ModelPolicy) ->
     ValueError
         If the model is unknown or is no mu model of the walk.
     """
-    health = policy.health
-    if model_id not in panel.mus:
-        raise ValueError(
-            f"model_id must be a mu model of the walk, was {card_of(model_id).model_id!r}"
-        )
-    mu = panel.mus[model_id]
-    last_pass = last_validation_pass(panel, mu, panel.mus[BENCHMARK], health)
-    age_days = age_in_days(last_pass, panel.dates, asof, health.max_age_days)
-    errors = session_errors(panel, mu)
-    return ModelRecord(
-        decay_state(errors, last_pass, age_days, health),
-        is_covered(errors, policy.forecast, health),
+    return judge_trail(trail_of(panel, (model_id,), policy), panel.dates, asof, policy)
+
+
+def trail_of(panel: Walk, model_ids: Sequence[str], policy: ModelPolicy) -> Trail:
+    """Gather what the records of some models rest on; see :func:`model_record`.
+
+    Raises
+    ------
+    ValueError
+        If a model is unknown or is no mu model of the walk.
+    """
+    for model_id in model_ids:
+        if model_id not in panel.mus:
+            raise ValueError(
+                f"model_id must be a mu model of the walk, was {card_of(model_id).model_id!r}"
+            )
+    return Trail(
+        ErrorSums.of(*(session_errors(panel, panel.mus[name]) for name in model_ids)),
+        _last_passes(panel, model_ids, policy),
     )
+
+
+def trail_ending(trail: Trail, panel: Walk, model_ids: Sequence[str], policy: ModelPolicy) -> Trail:
+    """Give the trail of a walk that differs in its last session alone, bit for bit its own.
+
+    Parameters
+    ----------
+    trail
+        Of the other walk, of at least two sessions.
+    panel
+        The walk whose trail is asked for.
+    """
+    last = panel.ending(2)
+    errors = [session_errors(last, last.mus[name])[-1] for name in model_ids]
+    every = policy.health.validation_every_sessions
+    # What came of a forecast is asked on a session of validation, and by it of the last price.
+    is_validated = len(panel.dates) - 1 in validation_sessions(panel.dates, every=every)
+    return Trail(
+        trail.errors.ending(np.concatenate(errors)),
+        _last_passes(panel, model_ids, policy) if is_validated else trail.last_pass,
+    )
+
+
+def judge_trail(
+    trail: Trail, dates: NDArray[np.datetime64], asof: date, policy: ModelPolicy
+) -> ModelRecord:
+    """Judge models by their trail on sessions; see :func:`model_record`."""
+    health = policy.health
+    age_days = age_in_days(trail.last_pass, dates, asof, health.max_age_days)
+    return ModelRecord(
+        decay_of(trail.errors, trail.last_pass, age_days, health),
+        _covered(trail.errors, policy.forecast, health),
+    )
+
+
+def _last_passes(panel: Walk, model_ids: Sequence[str], policy: ModelPolicy) -> NDArray[np.intp]:
+    validations = _Validations(panel, panel.mus[BENCHMARK], policy.health)
+    return np.concatenate([validations.last_pass(panel.mus[name]) for name in model_ids])

@@ -1,6 +1,7 @@
 """The night's beliefs: regime, fits, forecasts, the models' health and worth."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from instgov_dagster.beliefs.regime import (
     RegimeBelief,
     belief_to_row,
     believe_regime,
+    believe_regimes,
 )
 from instgov_dagster.beliefs.signals import market_signals
 from instgov_dagster.governance.state import cause_of
@@ -81,33 +83,52 @@ def _walked(tables: Tables, context: NightContext) -> Walk:
 
 
 def _closes_on(
-    history: pl.DataFrame, symbol: str, dates: NDArray[np.datetime64]
-) -> NDArray[np.float64]:
-    # Joined by date and never carried: a session without the observation must be seen as one.
-    days = pl.DataFrame({"date": dates}).with_columns(pl.col("date").cast(pl.Date))
-    rows = history.filter(pl.col("symbol") == symbol).select("date", "price")
-    joined = days.join(rows, on="date", how="left", maintain_order="left")
-    return joined["price"].fill_null(np.nan).to_numpy()
+    history: pl.DataFrame, symbols: tuple[str, ...], dates: NDArray[np.datetime64]
+) -> list[NDArray[np.float64]]:
+    # By the date itself and never carried: a session without the observation must be seen as one.
+    rows = history.filter(pl.col("symbol").is_in(symbols)).select("symbol", "date", "price")
+    closes = []
+    for symbol in symbols:
+        mine = rows.filter(pl.col("symbol") == symbol)
+        found = np.full(dates.size, np.nan)
+        days = mine["date"].to_numpy().astype("datetime64[D]")
+        is_session = np.isin(days, dates)
+        at = np.searchsorted(dates, days[is_session])
+        found[at] = mine["price"].fill_null(np.nan).to_numpy()[is_session]
+        closes.append(found)
+    return closes
 
 
-def _regime(tables: Tables, context: NightContext) -> RegimeBelief:
+def _signals(tables: Tables, context: NightContext) -> pl.DataFrame:
     regime = context.policy.regime
     stocks = tables["data_governance"].filter(
         pl.col("is_eligible") & (pl.col("asset_class") == AssetClass.STOCKS.value)
     )
     panel = panel_of(tables, tuple(sorted(stocks["symbol"].to_list())), context)
-    spy, vix = (
-        _closes_on(tables["price_history"], name, panel.dates)
-        for name in (regime.market_symbol, regime.vix_symbol)
-    )
-    signals = market_signals(panel.dates, spy, vix, panel.prices, policy=regime)
-    return believe_regime(signals, regime)
+    names = (regime.market_symbol, regime.vix_symbol)
+    spy, vix = _closes_on(tables["price_history"], names, panel.dates)
+    return market_signals(panel.dates, spy, vix, panel.prices, policy=regime)
+
+
+def _regime(tables: Tables, context: NightContext) -> RegimeBelief:
+    return believe_regime(_signals(tables, context), context.policy.regime)
 
 
 def believe(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Filter the regime over the window (roadmap 7.2-7.4); one row."""
-    row = belief_to_row(_regime(tables, context)) | {"known_at": context.known_at}
-    return pl.DataFrame([row], schema=BELIEF_SCHEMA)
+    return believe_nights([(tables, context)])[0]
+
+
+def believe_nights(nights: Sequence[tuple[Tables, NightContext]]) -> list[pl.DataFrame]:
+    """Filter the regime of several nights under one policy, each as :func:`believe` does."""
+    if not nights:
+        return []
+    policy = nights[0][1].policy.regime
+    beliefs = believe_regimes([_signals(*night) for night in nights], policy)
+    return [
+        pl.DataFrame([belief_to_row(belief) | {"known_at": context.known_at}], schema=BELIEF_SCHEMA)
+        for belief, (_, context) in zip(beliefs, nights, strict=True)
+    ]
 
 
 def regime_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:

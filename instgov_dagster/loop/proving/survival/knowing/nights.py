@@ -7,20 +7,26 @@ functions are those of the night's own steps; only the models' fold runs for man
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from instgov_dagster.bars.govern import ANSWERS_SCHEMA
 from instgov_dagster.beliefs.evaluation.trials import TRIALS_SCHEMA, record_trials
-from instgov_dagster.beliefs.forecast import forecast_models
-from instgov_dagster.beliefs.health import assess_health
+from instgov_dagster.beliefs.forecast import forecast_walks
+from instgov_dagster.beliefs.health import HealthCase, assess_cases
 from instgov_dagster.beliefs.hot.fold import Fold
-from instgov_dagster.beliefs.hot.lanes import LaneWalk, walk_lanes
+from instgov_dagster.beliefs.hot.lanes import LaneWalk, each_lane
 from instgov_dagster.beliefs.hot.tape import Bars
 from instgov_dagster.beliefs.hot.walk import MarketPanel, Walk, no_fits, session_returns, walk
 from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA, due_symbols, fit_sigma
+from instgov_dagster.beliefs.trust.record import (
+    ModelRecord,
+    judge_trail,
+    trail_ending,
+    trail_of,
+)
 from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.steps import bars as bar_steps
 from instgov_dagster.loop.steps import beliefs as belief_steps
@@ -76,15 +82,27 @@ def nothing_learnt() -> Learnt:
     return Learnt(fits=no_fits(), trials=pl.DataFrame(schema=TRIALS_SCHEMA))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _Open:
     # A night whose data is judged and whose models wait to be folded with others'.
     context: NightContext
     tables: dict[str, pl.DataFrame]
-    found: tuple[tuple[str, tuple[Cause, ...]], ...]
-    halted_at: str | None
-    panel: MarketPanel | None
-    learnt: Learnt
+    found: list[tuple[str, tuple[Cause, ...]]]
+    halted_at: str | None = None
+    panel: MarketPanel | None = None
+
+    def takes(self, name: str, table: pl.DataFrame, causes: tuple[Cause, ...] | None) -> None:
+        self.tables[name] = table
+        if causes is not None:
+            self.found.append((name, causes))
+        if any(cause.is_latched for cause in causes or ()):
+            self.halted_at = name
+
+
+class _Ended(NamedTuple):
+    # A walk cut to its last session, and the record of each of its models.
+    walked: Walk
+    record: ModelRecord
 
 
 class Nights:
@@ -107,44 +125,58 @@ class Nights:
     ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
         """Give each night with what it had learnt before, and what the next one has."""
         for at in range(0, len(days), LANES):
-            opened = []
-            for day in days[at : at + LANES]:
-                night = self._open(day, learnt)
-                opened.append(night)
-                learnt = self._learn(night)
-            yield from self._close(opened)
+            opened = [self._open(day) for day in days[at : at + LANES]]
+            self._believe_regimes([night for night in opened if night.halted_at is None])
+            lessons = []
+            for night in opened:
+                before, learnt = learnt, self._learn(night, learnt)
+                lessons.append((before, learnt))
+            for known, (before, after) in zip(self._close(opened), lessons, strict=True):
+                yield known, before, after
 
-    def _open(self, day: date, learnt: Learnt) -> _Open:
+    def _open(self, day: date) -> _Open:
         context = self._contexts[day]
-        tables: dict[str, pl.DataFrame] = {
-            "bars": self._history.known(day),
-            "stress_bars": self._history.stressed(day),
-            "symbol_classes": self._classes,
-            "provider_answers": _no_answers(),
-            "past_provider_answers": _no_answers().with_columns(asof=pl.lit(None, pl.Date)),
-            "previous_sigma_fits": learnt.fits,
-        }
-        found: list[tuple[str, tuple[Cause, ...]]] = []
-        for name, run, causes in _DATA_STEPS:
-            tables[name] = run(tables, context)
-            causes_now = causes(tables[name]) if causes else ()
-            if causes is not None:
-                found.append((name, causes_now))
-            if any(cause.is_latched for cause in causes_now):
-                return _Open(
-                    context=context, tables=tables, found=tuple(found), halted_at=name,
-                    panel=None, learnt=learnt,
-                )  # fmt: skip
-        panel = belief_steps.market_panel(tables, context)
-        tables["sigma_fits"] = self._fits(panel, learnt, context)
-        return _Open(
+        night = _Open(
             context=context,
-            tables=tables,
-            found=tuple(found),
-            halted_at=None,
-            panel=replace(panel, fits=pl.concat([learnt.fits, tables["sigma_fits"]])),
-            learnt=learnt,
+            tables={
+                "bars": self._history.known(day),
+                "stress_bars": self._history.stressed(day),
+                "symbol_classes": self._classes,
+                "provider_answers": _no_answers(),
+                "past_provider_answers": _no_answers().with_columns(asof=pl.lit(None, pl.Date)),
+            },
+            found=[],
         )
+        for name, run, causes in _DATA_STEPS:
+            table = run(night.tables, context)
+            night.takes(name, table, causes(table) if causes else None)
+            if night.halted_at is not None:
+                break
+        return night
+
+    @staticmethod
+    def _believe_regimes(nights: Sequence[_Open]) -> None:
+        beliefs = belief_steps.believe_nights([(night.tables, night.context) for night in nights])
+        for night, table in zip(nights, beliefs, strict=True):
+            night.takes("regime_beliefs", table, belief_steps.regime_causes(table))
+
+    def _learn(self, night: _Open, learnt: Learnt) -> Learnt:
+        # What the night fits and counts, on what the nights before it had learnt.
+        night.tables["previous_sigma_fits"] = learnt.fits
+        if night.halted_at is not None:
+            return learnt
+        panel = belief_steps.market_panel(night.tables, night.context)
+        fits = self._fits(panel, learnt, night.context)
+        night.tables["sigma_fits"] = fits
+        held = pl.concat([learnt.fits, fits], rechunk=True)
+        night.panel = replace(panel, fits=held)
+        trials = record_trials(
+            learnt.trials,
+            forecast=self._policy.models.forecast,
+            regime=self._policy.regime,
+            evaluated=panel.dates[-1].astype("datetime64[D]").item(),
+        )
+        return Learnt(fits=held, trials=pl.concat([learnt.trials, trials], rechunk=True))
 
     def _fits(self, panel: MarketPanel, learnt: Learnt, context: NightContext) -> pl.DataFrame:
         # On most nights nothing is due, and no return need be measured to say so.
@@ -161,62 +193,63 @@ class Nights:
             spread=context.spread,
         )
 
-    def _learn(self, night: _Open) -> Learnt:
-        if night.panel is None:
-            return night.learnt
-        last: date = night.panel.dates[-1].astype("datetime64[D]").item()
-        trials = record_trials(
-            night.learnt.trials,
-            forecast=self._policy.models.forecast,
-            regime=self._policy.regime,
-            evaluated=last,
-        )
-        return Learnt(
-            fits=pl.concat([night.learnt.fits, night.tables["sigma_fits"]], rechunk=True),
-            trials=pl.concat([night.learnt.trials, trials], rechunk=True),
-        )
-
-    def _close(self, opened: list[_Open]) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
-        walks = self._walks(opened)
+    def _close(self, opened: list[_Open]) -> Iterator[KnownNight]:
+        folds: dict[int, Fold] = {}
+        ended: dict[int, tuple[_Ended, _Ended]] = {}
+        for place, lane in self._lanes(opened):
+            folds[place] = lane.walk.fold
+            ended[place] = self._ended(opened[place], lane)
+        judged = self._judged(opened, ended)
         waiting = list(reversed(opened))
         opened.clear()  # a night's tables are let go of once it is handed out
         for place in range(len(waiting)):
             night = waiting.pop()
-            after = self._learn(night)
-            if night.panel is None or place not in walks:
-                yield self._known(night), night.learnt, after
+            if place not in folds:
+                yield self._known(night)
                 continue
-            yield self._believed(night, walks.pop(place)), night.learnt, after
+            yield self._believed(night, folds.pop(place), judged.pop(place))
 
-    def _walks(self, opened: list[_Open]) -> dict[int, LaneWalk]:
+    def _lanes(self, opened: Sequence[_Open]) -> Iterator[tuple[int, LaneWalk]]:
         sizes: dict[int, list[int]] = {}
         for place, night in enumerate(opened):
             if night.panel is not None and night.panel.symbols:
                 sizes.setdefault(len(night.panel.symbols), []).append(place)
-        walks: dict[int, LaneWalk] = {}
         for places in sizes.values():
             panels = [p for p in (opened[place].panel for place in places) if p is not None]
-            made = walk_lanes(
+            made = each_lane(
                 panels,
                 policy=self._policy.models.forecast,
                 horizon=self._policy.cvar.horizon_days,
             )
-            walks.update(zip(places, made, strict=True))
-        return walks
+            yield from zip(places, made, strict=True)
+
+    def _ended(self, night: _Open, lane: LaneWalk) -> tuple[_Ended, _Ended]:
+        # The night's own walk, and the one without its last bar.
+        models, asof = self._policy.models, night.context.asof
+        walked, ids = lane.walk, self._policy.models.model_ids
+        trail = trail_of(walked, ids, models)
+        own = _Ended(walked.ending(1), judge_trail(trail, walked.dates, asof, models))
+        other = self._without_last_bar(night, lane)
+        if isinstance(other, Bars):
+            ended = lane.ending(other)
+            before = trail_ending(trail, ended, ids, models)
+        else:
+            ended = other
+            before = trail_of(ended, ids, models)
+        return own, _Ended(ended.ending(1), judge_trail(before, ended.dates, asof, models))
 
     @staticmethod
     def _known(night: _Open) -> KnownNight:
         return KnownNight(
             context=night.context,
             tables=night.tables,
-            found=night.found,
+            found=tuple(night.found),
             halted_at=night.halted_at,
         )
 
-    def _believed(self, night: _Open, lane: LaneWalk) -> KnownNight:
-        forecasts, health = self._judged(lane.walk, night)
-        other = self._without_last_bar(night, lane)
-        before, worse = self._judged(other, night)
+    @staticmethod
+    def _believed(night: _Open, fold: Fold, judged: tuple[pl.DataFrame, ...]) -> KnownNight:
+        forecasts, health, before, worse = judged
         return KnownNight(
             context=night.context,
             tables={
@@ -224,38 +257,51 @@ class Nights:
                 "model_forecasts": forecasts,
                 "model_decay_metrics": health,
             },
-            found=night.found,
+            found=tuple(night.found),
             halted_at=None,
-            fold=lane.walk.fold,
-            symbols=lane.walk.symbols,
+            fold=fold,
+            symbols=night.panel.symbols if night.panel is not None else (),
             without_last_bar={"model_forecasts": before, "model_decay_metrics": worse},
         )
 
-    def _without_last_bar(self, night: _Open, lane: LaneWalk) -> Walk:
+    def _without_last_bar(self, night: _Open, lane: LaneWalk) -> Walk | Bars:
         # Laid out anew without the bar. Where only the last row differs, only it is folded anew.
         kept = history_without_last_bar(night.tables["price_history"])
         walked = lane.walk
         last = _last_row(night, kept, walked)
         if last is not None:
-            return lane.ending(last)
+            return last
         shown = belief_steps.market_panel({**night.tables, "price_history": kept}, night.context)
-        fits = pl.concat([night.learnt.fits, night.tables["sigma_fits"]])
+        fits = pl.concat([night.tables["previous_sigma_fits"], night.tables["sigma_fits"]])
         forecast = self._policy.models.forecast
         return walk(replace(shown, fits=fits), policy=forecast, horizon=walked.horizon)
 
-    def _judged(self, walked: Walk, night: _Open) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _judged(
+        self, opened: Sequence[_Open], ended: Mapping[int, tuple[_Ended, _Ended]]
+    ) -> dict[int, tuple[pl.DataFrame, ...]]:
+        # Forecasts and health of all nights at once: their own, and those without the last bar.
         models = self._policy.models
-        forecasts = forecast_models(walked, models)
-        governed = night.tables["data_governance"]
-        quality = dict(governed.select("symbol", "data_quality").iter_rows())
-        health = assess_health(
-            walked,
-            forecasts,
-            data_quality={symbol: quality[symbol] for symbol in walked.symbols},
-            policy=models,
-            asof=night.context.asof,
-        )
-        return forecasts, health
+        pairs = [(place, end) for place, both in ended.items() for end in both]
+        forecasts = forecast_walks([end.walked for _, end in pairs], models)
+        qualities = {
+            place: dict(
+                opened[place].tables["data_governance"].select("symbol", "data_quality").iter_rows()
+            )
+            for place in ended
+        }
+        cases = [
+            HealthCase(
+                walked=end.walked,
+                record=end.record,
+                forecasts=frame,
+                data_quality=qualities[place],
+                asof=opened[place].context.asof,
+            )
+            for (place, end), frame in zip(pairs, forecasts, strict=True)
+        ]
+        told = list(zip(forecasts, assess_cases(cases, models), strict=True))
+        both = zip(told[::2], told[1::2], strict=True)
+        return {place: own + other for place, (own, other) in zip(ended, both, strict=True)}
 
 
 _DATA_STEPS: Final = (
@@ -263,7 +309,6 @@ _DATA_STEPS: Final = (
     ("price_history", bar_steps.adjust_history, None),
     ("history_coverage", bar_steps.verify_history, bar_steps.history_causes),
     ("data_governance", bar_steps.govern, bar_steps.governance_causes),
-    ("regime_beliefs", belief_steps.believe, belief_steps.regime_causes),
 )
 
 

@@ -181,9 +181,8 @@ def roll_to_sessions(rows: Columns, sessions: NDArray[np.datetime64]) -> Columns
 
 def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
     """Name a breakdown of half or more of the strategies together as a cause to halt."""
-    broken = frame.filter(
-        pl.col("reason_codes").list.contains(ReasonCode.MASS_DRAWDOWN_REVIEW.value)
-    )["strategy_id"].to_list()
+    told = frame.select("strategy_id", "reason_codes").iter_rows()
+    broken = [name for name, codes in told if ReasonCode.MASS_DRAWDOWN_REVIEW.value in codes]
     if not broken:
         return ()
     return (cause_of(ReasonCode.MASS_DRAWDOWN_REVIEW, f"broke down: {', '.join(broken)}"),)
@@ -191,12 +190,21 @@ def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
 
 def estimate_market(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Estimate volume, volatility, spread and impact, one row a scenario symbol (roadmap 0.9)."""
+    policy = context.policy
     history = tables["price_history"].filter(pl.col("symbol").is_in(scenario_symbols(tables)))
+    impact = policy.impact
+    # A change needs the close before it: one session more than there are changes.
+    needed = max(policy.sizing.adv_sessions, impact.spread_sessions, impact.volatility_sessions + 1)
+    by_symbol = history.sort("symbol", "date").group_by("symbol", maintain_order=True)
+    recent = by_symbol.tail(needed)
+    prices = last_prices(recent)
+    if prices.height < recent["symbol"].n_unique():  # some symbol's last price lies further back
+        prices = last_prices(history)
     return estimate_market_impact(
-        history,
-        adv=average_dollar_volume(history, context.policy.sizing),
-        last_prices=last_prices(history),
-        nav_usd=context.policy.nav_usd,
-        reference_size=context.policy.auction.impact_reference_size,
-        policy=context.policy.impact,
+        recent,
+        adv=average_dollar_volume(recent, policy.sizing),
+        last_prices=prices,
+        nav_usd=policy.nav_usd,
+        reference_size=policy.auction.impact_reference_size,
+        policy=impact,
     )

@@ -14,9 +14,10 @@ from instgov_dagster.capital.coverage import CoverageOutcomes, judge_coverage
 from instgov_dagster.capital.cvar import book_losses, cvar, cvar_standard_error, value_at_risk
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
 from instgov_dagster.capital.scenarios.returns import horizon_returns
-from instgov_dagster.loop.decision.book import Book, book_from_frame
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.steps.beliefs import panel_of
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import book_of
 from instgov_dagster.vocabulary.errors import DataRejected
 from instgov_dagster.vocabulary.policy.capital import CVaRConfig
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -70,7 +71,7 @@ def forecast_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=config)
     closes = dict(tables["market_impact"].select("symbol", "last_close").iter_rows())
-    book = book_from_frame(tables["portfolio"])
+    book = book_of(tables)
     specs = {spec.strategy_id for spec in context.policy.models.strategies}
     scopes = sorted(specs | {row.strategy_id for row in book.holdings})
     weights = _weights(book, scopes, names, closes)

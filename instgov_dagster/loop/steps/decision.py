@@ -18,10 +18,11 @@ from instgov_dagster.loop.cycle import (
     hold_auction,
     opening_state,
 )
-from instgov_dagster.loop.decision.book import Book, book_from_frame
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.rows import allocations_frame
 from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import book_of
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -62,7 +63,7 @@ def _told(tables: Tables, context: NightContext) -> tuple[Snapshot, Quotes, Book
     return (
         snapshot,
         night_quotes(snapshot, context.known_at),
-        book_from_frame(tables["portfolio"]),
+        book_of(tables),
         _state(snapshot, context, state_from_frame(tables["system_state"])),
     )
 

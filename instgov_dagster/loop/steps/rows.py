@@ -1,4 +1,4 @@
-"""A table's columns as arrays, read once, and of each name its own rows."""
+"""What several steps of a night read of one table, read once."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -8,7 +8,26 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from instgov_dagster.loop.decision.book import Book, book_from_frame
+from instgov_dagster.loop.steps.context import Tables
+
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
+
+# The last books read, by the very frame: the steps of one night ask for the same one again and
+# again. What is handed out is a pure function of the frame: memory changes only the time.
+_LAST_BOOKS: list[tuple[pl.DataFrame, Book]] = []
+_BOOKS_KEPT = 2
+
+
+def book_of(tables: Tables) -> Book:
+    """Read the book carried into the night, see `book_from_frame`."""
+    frame = tables["portfolio"]
+    for held, book in _LAST_BOOKS:
+        if held is frame:
+            return book
+    found = book_from_frame(frame)
+    _LAST_BOOKS[:] = [*_LAST_BOOKS[1 - _BOOKS_KEPT :], (frame, found)]
+    return found
 
 
 class RowsByName:

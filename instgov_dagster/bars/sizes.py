@@ -37,7 +37,7 @@ def average_dollar_volume(price_history: pl.DataFrame, policy: SizingPolicy) -> 
     rows = rows.sort("symbol", "asset_class", "date")
     symbols, kinds = rows["symbol"], rows["asset_class"]
     is_last = (symbols != symbols.shift(-1)) | (kinds != kinds.shift(-1))
-    ends = (np.flatnonzero(is_last.fill_null(True)) + 1).tolist()
+    ends = (np.flatnonzero(is_last.fill_null(value=True)) + 1).tolist()
     close, volume = rows["close"].to_numpy(), rows["volume"].to_numpy()
     known = {"multiplier": dict(policy.multipliers), "fx": dict(policy.fx_adv_usd)}
     found: list[tuple[str, float | None]] = []

@@ -110,7 +110,7 @@ def estimate_spreads(price_history: pl.DataFrame, *, policy: ImpactPolicy) -> pl
     prices = np.stack((high, low, close))
     is_usable = (low > 0.0) & (close > 0.0) & (high >= low) & np.isfinite(prices).all(axis=0)
     ends = (
-        np.flatnonzero((rows["symbol"] != rows["symbol"].shift(-1)).fill_null(True)) + 1
+        np.flatnonzero((rows["symbol"] != rows["symbol"].shift(-1)).fill_null(value=True)) + 1
     ).tolist()
     last = rows.select("symbol", "asset_class")[[end - 1 for end in ends]]
     found = np.array([policy.spread_floor_bps.of(AssetClass(kind)) for kind in last["asset_class"]])

@@ -1,6 +1,6 @@
 """What several steps of a night read of one table, read once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from instgov_dagster.bars.panel import PricePanel, price_panel
 from instgov_dagster.loop.decision.book import Book, book_from_frame
-from instgov_dagster.loop.steps.context import Tables
+from instgov_dagster.loop.steps.context import NightContext, Tables
 
 Columns: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -27,6 +28,24 @@ def book_of(tables: Tables) -> Book:
             return book
     found = book_from_frame(frame)
     _LAST_BOOKS[:] = [*_LAST_BOOKS[1 - _BOOKS_KEPT :], (frame, found)]
+    return found
+
+
+# The last panel laid out, by the very frame, likewise.
+_LAST_PANELS: list[tuple[pl.DataFrame, tuple[str, ...], NightContext, PricePanel]] = []
+
+
+def whole_panel(tables: Tables, context: NightContext, *, beside: Iterable[str] = ()) -> PricePanel:
+    """Lay out the prices of every symbol of the history, and of those named beside them."""
+    frame = tables["price_history"]
+    symbols = tuple(sorted({*frame["symbol"].unique().to_list(), *beside}))
+    history = context.policy.history
+    for held, names, told, panel in _LAST_PANELS:
+        is_known = held is frame and names == symbols
+        if is_known and told.asof == context.asof and told.policy.history == history:
+            return panel
+    found = price_panel(frame, symbols, asof=context.asof, history=history)
+    _LAST_PANELS[:] = [(frame, symbols, context, found)]
     return found
 
 

@@ -11,9 +11,9 @@ from instgov_dagster.bars.calendars import history_window
 from instgov_dagster.bars.panel import price_panel
 from instgov_dagster.bars.quality.score import score_bars
 from instgov_dagster.capital.scenarios import HeldPrices, build_scenarios, scenarios_to_frame
-from instgov_dagster.loop.steps.beliefs import eligible_symbols, panel_of
+from instgov_dagster.loop.steps.beliefs import eligible_symbols
 from instgov_dagster.loop.steps.context import NightContext, Tables
-from instgov_dagster.loop.steps.rows import book_of
+from instgov_dagster.loop.steps.rows import book_of, whole_panel
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -41,13 +41,15 @@ def scenario_symbols(tables: Tables) -> tuple[str, ...]:
 def build_stress(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Build the scenarios of the decision horizon: current, filtered and stressed (SPEC 4)."""
     symbols = scenario_symbols(tables)
-    panel = panel_of(tables, symbols, context)
+    panel = whole_panel(tables, context, beside=symbols)
+    place = {symbol: i for i, symbol in enumerate(panel.symbols)}
+    columns = np.array([place[symbol] for symbol in symbols], dtype=np.intp)
     classes = dict(tables["data_governance"].select("symbol", "asset_class").iter_rows())
     scenarios = build_scenarios(
         panel.dates,
-        panel.symbols,
-        tuple(AssetClass(classes[symbol]) for symbol in panel.symbols),
-        panel.prices,
+        symbols,
+        tuple(AssetClass(classes[symbol]) for symbol in symbols),
+        np.take(panel.prices, columns, axis=1),
         config=context.policy.cvar,
         held=held_prices(tables, symbols, context),
     )

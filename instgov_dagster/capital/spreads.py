@@ -69,14 +69,16 @@ def _by_ranges(highs: Floats, lows: Floats, closes: Floats) -> Floats:
     gamma = range_of_two**2
     alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / _K - np.sqrt(gamma / _K)
     growth = np.exp(alpha)
-    spread: Floats = 2.0 * (growth - 1.0) / (1.0 + growth)
-    return np.maximum(spread.mean(axis=-1), 0.0)
+    spread = 2.0 * (growth - 1.0) / (1.0 + growth)
+    found: Floats = np.maximum(spread.mean(axis=-1), 0.0)
+    return found
 
 
 def _by_middles(highs: Floats, lows: Floats, closes: Floats) -> Floats:
     middle = (highs + lows) / 2.0
     product = (closes[..., :-1] - middle[..., :-1]) * (closes[..., :-1] - middle[..., 1:])
-    return np.sqrt(np.maximum(4.0 * product.mean(axis=-1), 0.0))
+    found: Floats = np.sqrt(np.maximum(4.0 * product.mean(axis=-1), 0.0))
+    return found
 
 
 def _logs(*prices: NDArray[np.float64]) -> list[NDArray[np.float64]]:

@@ -1,9 +1,15 @@
 """How many dollars of a symbol trade a day, and what it last cost."""
 
+import math
+
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from instgov_dagster.vocabulary.bars import REFERENCE, AssetClass
 from instgov_dagster.vocabulary.policy.bars import SizingPolicy
+
+Floats = NDArray[np.float64]
 
 
 def average_dollar_volume(price_history: pl.DataFrame, policy: SizingPolicy) -> pl.DataFrame:
@@ -26,42 +32,38 @@ def average_dollar_volume(price_history: pl.DataFrame, policy: SizingPolicy) -> 
     its absolute value. CRYPTO: vendor volume is dollars already. FX reports none: what the policy
     says of the pair.
     """
-    volume = pl.col("volume").fill_nan(None)
-    traded = (
-        pl.when(pl.col("asset_class") == AssetClass.CRYPTO)
-        .then(volume)
-        .when(pl.col("asset_class") == AssetClass.COMMODITIES)
-        .then(pl.col("close").abs() * volume * _given(policy.multipliers, default=None))
-        .when(pl.col("asset_class") == AssetClass.STOCKS)
-        .then(pl.col("close") * volume)
-    )
-    fx = _given(policy.fx_adv_usd, default=policy.fx_adv_usd_default)
-    return (
-        price_history.lazy()
-        .filter(pl.col("asset_class") != REFERENCE)
-        .select("symbol", "date", "asset_class", traded=traded.fill_nan(None))
-        .group_by("symbol", "asset_class")
-        .agg(pl.col("traded").top_k_by("date", policy.adv_sessions))
-        .select(
-            "symbol",
-            "asset_class",
-            adv_usd=pl.when(
-                pl.col("traded").list.drop_nulls().list.len() >= policy.adv_sessions
-            ).then(pl.col("traded").list.median()),
-        )
-        .sort("symbol")
-        .with_columns(
-            pl.when(pl.col("asset_class") == AssetClass.FX)
-            .then(fx)
-            .otherwise("adv_usd")
-            .alias("adv_usd")
-        )
-        .select(
-            "symbol",
-            pl.when((pl.col("adv_usd") > 0) & pl.col("adv_usd").is_finite()).then("adv_usd"),
-        )
-        .collect()
-    )
+    names = ("symbol", "asset_class", "date", "close", "volume")
+    rows = price_history.filter(pl.col("asset_class") != REFERENCE).select(names)
+    rows = rows.sort("symbol", "asset_class", "date")
+    symbols, kinds = rows["symbol"], rows["asset_class"]
+    is_last = (symbols != symbols.shift(-1)) | (kinds != kinds.shift(-1))
+    ends = (np.flatnonzero(is_last.fill_null(value=True)) + 1).tolist()
+    close, volume = rows["close"].to_numpy(), rows["volume"].to_numpy()
+    known = {"multiplier": dict(policy.multipliers), "fx": dict(policy.fx_adv_usd)}
+    found: list[tuple[str, float | None]] = []
+    for start, end in zip([0, *ends], ends, strict=False):
+        symbol, kind = symbols[end - 1], AssetClass(kinds[end - 1])
+        if kind is AssetClass.FX:
+            adv = known["fx"].get(symbol, policy.fx_adv_usd_default)
+        else:
+            last = slice(max(start, end - policy.adv_sessions), end)
+            traded = _traded(kind, close[last], volume[last], known["multiplier"].get(symbol))
+            is_enough = traded.size >= policy.adv_sessions and not np.isnan(traded).any()
+            adv = float(np.median(traded)) if is_enough else math.nan
+        found.append((symbol, adv if math.isfinite(adv) and adv > 0.0 else None))
+    schema = {"symbol": pl.String(), "adv_usd": pl.Float64()}
+    return pl.DataFrame(found, schema=schema, orient="row")
+
+
+def _traded(
+    kind: AssetClass, close: Floats, volume: Floats, multiplier: float | None
+) -> NDArray[np.float64]:
+    # Dollars a session, NaN where they cannot be known.
+    if kind is AssetClass.CRYPTO:
+        return volume
+    if kind is AssetClass.COMMODITIES:
+        return np.abs(close) * volume * (math.nan if multiplier is None else multiplier)
+    return close * volume
 
 
 def last_prices(price_history: pl.DataFrame) -> pl.DataFrame:
@@ -77,7 +79,3 @@ def last_prices(price_history: pl.DataFrame) -> pl.DataFrame:
         .sort("symbol")
         .collect()
     )
-
-
-def _given(pairs: tuple[tuple[str, float], ...], *, default: float | None) -> pl.Expr:
-    return pl.col("symbol").replace_strict(dict(pairs), default=default, return_dtype=pl.Float64)

@@ -6,8 +6,7 @@ from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
-from scipy.stats import chi2
+from scipy.special import chdtrc, xlogy
 
 from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.policy.capital import CVaRConfig
@@ -159,13 +158,16 @@ def conditional_coverage(exceeded: NDArray[np.bool_], *, probability: float) -> 
     Parameters and errors as `kupiec` and `christoffersen`; the sum of their statistics is
     chi-squared with two degrees of freedom.
     """
-    rate, chain = kupiec(exceeded, probability=probability), christoffersen(exceeded)
+    return _together(kupiec(exceeded, probability=probability), christoffersen(exceeded))
+
+
+def _together(rate: LikelihoodRatio, chain: LikelihoodRatio) -> LikelihoodRatio:
     return _ratio(rate.statistic + chain.statistic, 2)
 
 
 def _ratio(statistic: float, degrees: int) -> LikelihoodRatio:
     value = max(statistic, 0.0)  # rounding may leave a sliver below zero
-    return LikelihoodRatio(statistic=value, p_value=float(chi2.sf(value, degrees)))
+    return LikelihoodRatio(statistic=value, p_value=float(chdtrc(degrees, value)))
 
 
 def acerbi_szekely(outcomes: CoverageOutcomes, *, probability: float) -> float:
@@ -310,10 +312,10 @@ def judge_coverage(
     rate = chain = z2 = None
     if is_enough:
         whole = [lane for lane in lanes if lane.size >= 2]
-        rate = combine_p_values([kupiec(x, probability=probability).p_value for x in whole])
-        chain = combine_p_values(
-            [conditional_coverage(x, probability=probability).p_value for x in whole]
-        )
+        rates = [kupiec(x, probability=probability) for x in whole]
+        both = [_together(one, christoffersen(x)) for one, x in zip(rates, whole, strict=True)]
+        rate = combine_p_values([one.p_value for one in rates])
+        chain = combine_p_values([one.p_value for one in both])
         if (monthly.cvar > 0.0).any():
             z2 = acerbi_szekely(monthly, probability=probability)
     return (

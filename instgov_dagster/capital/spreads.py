@@ -36,15 +36,7 @@ def corwin_schultz(
     -----
     Corwin and Schultz (2012), Journal of Finance 67, with their overnight adjustment.
     """
-    highs, lows, closes = _logs(high, low, close)
-    above = np.minimum(highs[1:] - closes[:-1], 0.0)
-    gap = np.maximum(lows[1:] - closes[:-1], 0.0) + above
-    next_high, next_low = highs[1:] - gap, lows[1:] - gap
-    beta = (highs[:-1] - lows[:-1]) ** 2 + (next_high - next_low) ** 2
-    gamma = (np.maximum(highs[:-1], next_high) - np.minimum(lows[:-1], next_low)) ** 2
-    alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / _K - np.sqrt(gamma / _K)
-    spread = 2.0 * (np.exp(alpha) - 1.0) / (1.0 + np.exp(alpha))
-    return max(float(spread.mean()), 0.0)
+    return float(_by_ranges(*_logs(high, low, close)))
 
 
 def abdi_ranaldo(
@@ -61,10 +53,32 @@ def abdi_ranaldo(
     -----
     Abdi and Ranaldo (2017), Review of Financial Studies 30.
     """
-    highs, lows, closes = _logs(high, low, close)
+    return float(_by_middles(*_logs(high, low, close)))
+
+
+Floats = NDArray[np.float64]
+
+
+def _by_ranges(highs: Floats, lows: Floats, closes: Floats) -> Floats:
+    # Logs, sessions along the last axis.
+    above = np.minimum(highs[..., 1:] - closes[..., :-1], 0.0)
+    gap = np.maximum(lows[..., 1:] - closes[..., :-1], 0.0) + above
+    next_high, next_low = highs[..., 1:] - gap, lows[..., 1:] - gap
+    beta = (highs[..., :-1] - lows[..., :-1]) ** 2 + (next_high - next_low) ** 2
+    range_of_two = np.maximum(highs[..., :-1], next_high) - np.minimum(lows[..., :-1], next_low)
+    gamma = range_of_two**2
+    alpha = (np.sqrt(2.0 * beta) - np.sqrt(beta)) / _K - np.sqrt(gamma / _K)
+    growth = np.exp(alpha)
+    spread = 2.0 * (growth - 1.0) / (1.0 + growth)
+    found: Floats = np.maximum(spread.mean(axis=-1), 0.0)
+    return found
+
+
+def _by_middles(highs: Floats, lows: Floats, closes: Floats) -> Floats:
     middle = (highs + lows) / 2.0
-    product = (closes[:-1] - middle[:-1]) * (closes[:-1] - middle[1:])
-    return float(np.sqrt(max(4.0 * float(product.mean()), 0.0)))
+    product = (closes[..., :-1] - middle[..., :-1]) * (closes[..., :-1] - middle[..., 1:])
+    found: Floats = np.sqrt(np.maximum(4.0 * product.mean(axis=-1), 0.0))
+    return found
 
 
 def _logs(*prices: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -90,21 +104,28 @@ def estimate_spreads(price_history: pl.DataFrame, *, policy: ImpactPolicy) -> pl
     -------
     Columns of `SPREAD_SCHEMA`, one row a symbol, sorted.
     """
-    usable = price_history.filter(
-        pl.col("asset_class").is_in([member.value for member in AssetClass])
-    ).sort("symbol", "date")
-    rows = []
-    for (symbol,), frame in usable.group_by("symbol", maintain_order=True):
-        floor = policy.spread_floor_bps.of(AssetClass(frame["asset_class"][-1]))
-        recent = frame.tail(policy.spread_sessions).filter(
-            (pl.col("low") > 0.0)
-            & (pl.col("close") > 0.0)
-            & (pl.col("high") >= pl.col("low"))
-            & pl.all_horizontal(pl.col("high", "low", "close").is_finite())
-        )
-        found = 0.0
-        if recent.height >= policy.spread_min_sessions:
-            prices = [recent[name].to_numpy() for name in ("high", "low", "close")]
-            found = min(corwin_schultz(*prices), abdi_ranaldo(*prices)) * _BPS
-        rows.append((str(symbol), max(found, floor)))
-    return pl.DataFrame(rows, schema=SPREAD_SCHEMA, orient="row")
+    kinds = [member.value for member in AssetClass]
+    names = ("symbol", "date", "asset_class", "high", "low", "close")
+    rows = price_history.filter(pl.col("asset_class").is_in(kinds)).select(names)
+    rows = rows.sort("symbol", "date")
+    high, low, close = (rows[name].to_numpy() for name in names[3:])
+    prices = np.stack((high, low, close))
+    is_usable = (low > 0.0) & (close > 0.0) & (high >= low) & np.isfinite(prices).all(axis=0)
+    ends = (
+        np.flatnonzero((rows["symbol"] != rows["symbol"].shift(-1)).fill_null(value=True)) + 1
+    ).tolist()
+    last = rows.select("symbol", "asset_class")[[end - 1 for end in ends]]
+    found = np.array([policy.spread_floor_bps.of(AssetClass(kind)) for kind in last["asset_class"]])
+    # Symbols with as many usable sessions are estimated side by side.
+    alike: dict[int, list[tuple[int, NDArray[np.intp]]]] = {}
+    for place, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        first = max(start, end - policy.spread_sessions)
+        recent = first + np.flatnonzero(is_usable[first:end])
+        if recent.size >= policy.spread_min_sessions:
+            alike.setdefault(recent.size, []).append((place, recent))
+    for group in alike.values():
+        logs = np.log(prices[:, np.array([recent for _, recent in group])])
+        spreads = np.minimum(_by_ranges(*logs), _by_middles(*logs)) * _BPS
+        places = [place for place, _ in group]
+        found[places] = np.maximum(spreads, found[places])
+    return pl.DataFrame({"symbol": last["symbol"], "spread_bps": found}, schema=SPREAD_SCHEMA)

@@ -1,3 +1,4 @@
+import math
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -71,6 +72,29 @@ def test_a_wide_spread_is_seen_and_a_reference_is_left_out() -> None:
     found = estimate_spreads(bars, policy=ImpactPolicy())
     assert found["symbol"].to_list() == ["WIDE"]
     assert 100.0 <= found["spread_bps"][0] <= 300.0
+
+
+def test_symbols_estimated_side_by_side_have_the_spreads_they_have_alone() -> None:
+    spreads = {"AAA": 0.02, "BBB": 0.03, "CCC": 0.04}
+    lengths = {"AAA": 300, "BBB": 252, "CCC": 100}
+    bars = {name: frame_of(name, "STOCKS", lengths[name], spreads[name]) for name in spreads}
+    shuffled = pl.concat(bars.values()).sample(fraction=1.0, shuffle=True, seed=1)
+    wanted = []
+    for name, frame in bars.items():
+        prices = [frame[column].tail(252).to_numpy() for column in ("high", "low", "close")]
+        wanted.append((name, min(corwin_schultz(*prices), abdi_ranaldo(*prices)) * 1e4))
+    assert estimate_spreads(shuffled, policy=ImpactPolicy()).rows() == wanted
+
+
+def test_both_estimates_by_hand_on_two_sessions() -> None:
+    # Logs: both sessions range from -0.01 to 0.01 and close at the high, then the low.
+    high, low = np.exp([0.01, 0.01]), np.exp([-0.01, -0.01])
+    close = np.exp([0.01, -0.01])
+    # 4 (0.01 - 0)(0.01 - 0) = 0.0004. beta = 2 * 0.02^2 and gamma = 0.02^2: alpha =
+    # (0.04 - 0.02 sqrt 2) / k - 0.02 / sqrt k = 0.02 (sqrt 2 (sqrt 2 - 1) / k - 1 / sqrt k) with
+    # k = (sqrt 2 - 1)^2: 0.02 / (sqrt 2 - 1) * (sqrt 2 - 1) = 0.02.
+    assert abdi_ranaldo(high, low, close) == pytest.approx(0.02)
+    assert corwin_schultz(high, low, close) == pytest.approx(2.0 * math.tanh(0.01))
 
 
 def test_a_negative_price_costs_its_session_and_not_the_symbol() -> None:

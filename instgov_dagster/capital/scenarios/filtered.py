@@ -39,10 +39,13 @@ def conditional_sigmas(prices: NDArray[np.float64], *, config: CVaRConfig) -> ND
     share = np.where(count <= warmup, 1.0 / np.maximum(count, 1.0), 1.0 - config.filter_lambda)
     variances = np.zeros(squares.shape)
     variance = np.zeros(prices.shape[1])
+    change = np.empty(variance.size)
     whole: list[bool] = np.all(is_seen, axis=1).tolist()
-    for t, is_whole in enumerate(whole):
-        square = squares[t] if is_whole else np.where(is_seen[t], squares[t], variance)
-        variance = np.add(variance, share[t] * (square - variance), out=variances[t])
+    for t, (square, weight, now) in enumerate(zip(squares, share, variances, strict=True)):
+        told = square if whole[t] else np.where(is_seen[t], square, variance)
+        np.subtract(told, variance, out=change)
+        np.multiply(weight, change, out=change)
+        variance = np.add(variance, change, out=now)
     sigmas = np.full(prices.shape, np.nan)
     sigmas[1:] = np.where(count >= warmup, np.sqrt(variances), np.nan)
     return sigmas

@@ -36,7 +36,7 @@ def state_from_frame(frame: pl.DataFrame) -> SystemState:
     """Read a state written by `state_to_frame`; what cannot be read is STOP_SYSTEM."""
     if frame.height != 1:
         return unknown_state(f"the state must be one row, was {frame.height}")
-    name, text = frame.select("state", "causes").row(0)
+    name, text = frame["state"][0], frame["causes"][0]
     try:
         state = fold_state([cause_from_dict(row) for row in json.loads(text)])
     except (ValueError, KeyError, TypeError) as error:

@@ -49,7 +49,7 @@ class FillSample:
 
     def __post_init__(self) -> None:
         require_lengths(**{field.name: getattr(self, field.name) for field in fields(self)})
-        if not bool(np.isin(self.side, (1.0, -1.0)).all()):
+        if not bool((np.abs(self.side) == 1.0).all()):
             raise ValueError(f"FillSample.side must be 1 or -1, was {self.side}")
 
     @property
@@ -82,10 +82,11 @@ def veto_too_perfect_execution(
             for name, limit in zip(names, limits, strict=True)
         )
         return bar, mid, deviation
+    slippage = fills.slippage_bps
     return (
         _judge_bar(fills, n, policy),
-        _judge_mid(fills.slippage_bps, n, policy),
-        _judge_deviation(fills.slippage_bps, fills.modelled_bps, n, policy),
+        _judge_mid(slippage, n, policy),
+        _judge_deviation(slippage, fills.modelled_bps, n, policy),
     )
 
 

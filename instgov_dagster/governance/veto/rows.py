@@ -130,7 +130,6 @@ def vetoes_from_frame(frame: pl.DataFrame, *, is_standing: bool = False) -> tupl
     is_standing
         Read only the vetoes that stand on the night the rows are of.
     """
-    rows = frame.filter(pl.col("is_standing")) if is_standing else frame
     return tuple(
         Veto(
             strategy_id=row["strategy_id"],
@@ -143,5 +142,6 @@ def vetoes_from_frame(frame: pl.DataFrame, *, is_standing: bool = False) -> tupl
             n=row["n"],
             cleared_on=row["cleared_on"],
         )
-        for row in rows.iter_rows(named=True)
+        for row in frame.iter_rows(named=True)
+        if row["is_standing"] or not is_standing
     )

@@ -1,7 +1,7 @@
 """What the night leaves for every decision of the day, as arrays; no quotes and no book here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 
@@ -191,17 +191,37 @@ def _models(
     return None if night is None else day_models(night, symbols, last_close)
 
 
+def with_health(snapshot: Snapshot, tables: Mapping[str, pl.DataFrame]) -> Snapshot:
+    """Lay out tables that say something else of the models' health and of nothing else.
+
+    Parameters
+    ----------
+    snapshot
+        Of a night, its models not hot.
+    tables
+        Those it was laid out from, but for ``model_decay_metrics``.
+    """
+    forecasts = _forecasts(tables["model_decay_metrics"], snapshot.symbols, snapshot.strategies)
+    known = (snapshot.status, snapshot.is_eligible, snapshot.has_route)
+    costs = (snapshot.spread_bps, snapshot.impact_bps)
+    blocks = _blocks(*known, *costs, snapshot.strategies, forecasts)
+    content = Digest(partial(_content_sha256, dict(tables)))
+    return replace(snapshot, content=content, forecasts=forecasts, blocks=blocks)
+
+
 def _blocks(
-    governed: pl.DataFrame,
-    impact: pl.DataFrame,
+    status: tuple[SymbolStatus, ...],
+    is_eligible: NDArray[np.bool_],
+    has_route: NDArray[np.bool_],
+    spread: NDArray[np.float64],
+    cost: NDArray[np.float64],
     strategies: tuple[StrategyView, ...],
     forecasts: Forecasts,
 ) -> StandingBlocks:
-    spread, cost = _column(impact, "spread_bps"), _column(impact, "market_impact_bps")
     return standing_blocks(
-        status=[SymbolStatus(name) for name in governed["status"].to_list()],
-        is_eligible=governed["is_eligible"].to_numpy(),
-        has_route=governed["has_route"].to_numpy(),
+        status=status,
+        is_eligible=is_eligible,
+        has_route=has_route,
         is_estimated=np.isfinite(spread) & np.isfinite(cost),
         stages=[view.stage for view in strategies],
         reasons=forecasts.reasons,
@@ -262,6 +282,9 @@ def snapshot_from_tables(
     names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
     last_close = _column(impact, "last_close")
+    spread, cost = _column(impact, "spread_bps"), _column(impact, "market_impact_bps")
+    status = tuple(SymbolStatus(name) for name in governed["status"].to_list())
+    is_eligible, has_route = (governed[n].to_numpy() for n in ("is_eligible", "has_route"))
     forecasts = _forecasts(tables["model_decay_metrics"], symbols, strategies)
     return Snapshot(
         snapshot_id=snapshot_id,
@@ -270,20 +293,20 @@ def snapshot_from_tables(
         symbols=symbols,
         asset_class=asset_class,
         sector=tuple(governed["sector"].to_list()),
-        status=tuple(SymbolStatus(name) for name in governed["status"].to_list()),
+        status=status,
         symbol_reasons=_codes(governed),
-        is_eligible=governed["is_eligible"].to_numpy(),
-        has_route=governed["has_route"].to_numpy(),
+        is_eligible=is_eligible,
+        has_route=has_route,
         data_quality=_column(governed, "data_quality"),
         history_days=governed["history_days"].to_numpy(),
         provider_confidence=_column(governed, "provider_confidence"),
         last_close=last_close,
         adv_usd=_column(impact, "adv_usd"),
         volatility_annual=_column(impact, "volatility_annual"),
-        spread_bps=_column(impact, "spread_bps"),
-        impact_bps=_column(impact, "market_impact_bps"),
+        spread_bps=spread,
+        impact_bps=cost,
         strategies=strategies,
-        blocks=_blocks(governed, impact, strategies, forecasts),
+        blocks=_blocks(status, is_eligible, has_route, spread, cost, strategies, forecasts),
         forecasts=forecasts,
         regime=belief_from_row(tables["regime_beliefs"].row(0, named=True)),
         vetoes=vetoes_from_frame(tables["vetoes"], is_standing=True),

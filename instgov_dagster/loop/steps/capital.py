@@ -1,7 +1,10 @@
 """The night's capital steps before any decision: lifecycle and the cost of trading."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -21,12 +24,16 @@ from instgov_dagster.governance.state import cause_of
 from instgov_dagster.governance.veto import vetoes_from_frame
 from instgov_dagster.loop.folding.attribution import sum_returns
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import Columns, RowsByName
 from instgov_dagster.loop.steps.stress import scenario_symbols
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.governance import Cause, StrategyLifecycleState, Veto
 from instgov_dagster.vocabulary.policy.beliefs import StrategySpec
 from instgov_dagster.vocabulary.reasons import ReasonCode
+
+#: What `roll_to_sessions` lays out.
+RESULTS: Final = ("pnl", "gross", "volatility_annual")
 
 
 def advance_lifecycle(tables: Tables, context: NightContext) -> pl.DataFrame:
@@ -44,8 +51,9 @@ def advance_lifecycle(tables: Tables, context: NightContext) -> pl.DataFrame:
     }
     start = min(state.start_date for state in states.values())
     sessions = expected_sessions(AssetClass.STOCKS, start, context.asof)
+    brought = _Brought.of(tables)
     records = [
-        _record(tables, spec, states[spec.strategy_id].start_date, sessions, context)
+        _record(brought, spec, states[spec.strategy_id].start_date, sessions, context)
         for spec in specs
     ]
     settled: list[StrategyLifecycleState] = []
@@ -63,68 +71,82 @@ def advance_lifecycle(tables: Tables, context: NightContext) -> pl.DataFrame:
     return lifecycle_to_frame(sorted(settled, key=lambda state: state.strategy_id))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Brought:
+    # What the night holds of all strategies, read once.
+    health: RowsByName
+    returns: RowsByName
+    accounts: RowsByName
+    e_values: Mapping[str, tuple[float, int]]  # with the number of outcomes
+    vetoes: tuple[Veto, ...]
+
+    @classmethod
+    def of(cls, tables: Tables) -> "_Brought":
+        told = tables["cvar_coverage"].select("test", "scope", "value", "outcomes").iter_rows()
+        return cls(
+            health=RowsByName(tables["model_decay_metrics"], "model_id", ("is_healthy",)),
+            returns=RowsByName(tables["strategy_returns"], "strategy_id", RESULTS),
+            accounts=RowsByName(tables["session_accounts"], "strategy_id", ("orders", "errors")),
+            e_values={
+                scope: (value, outcomes)
+                for test, scope, value, outcomes in told
+                if test == CoverageTest.E_PROCESS.value
+            },
+            vetoes=vetoes_from_frame(tables["previous_vetoes"]),
+        )
+
+
 def _record(
-    tables: Tables,
+    brought: _Brought,
     spec: StrategySpec,
     start: date,
     sessions: NDArray[np.datetime64],
     context: NightContext,
 ) -> StrategyRecord:
-    health = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
-    rows = tables["strategy_returns"].filter(
-        (pl.col("strategy_id") == spec.strategy_id) & (pl.col("date") >= start)
-    )
-    days = roll_to_sessions(rows, sessions)
+    health, name = brought.health.of(spec.model_id), spec.strategy_id
+    days = roll_to_sessions(brought.returns.of(name, since=start), sessions)
     return StrategyRecord(
-        strategy_id=spec.strategy_id,
+        strategy_id=name,
         is_model_healthy=bool(health["is_healthy"].any()),
-        error_rate=_error_rate(tables["session_accounts"], spec.strategy_id, start),
-        signal_stale_hours=_stale_hours(health, context.known_at),
-        e_value=_e_value(tables["cvar_coverage"], spec.strategy_id, context),
-        pnl=days["pnl"].to_numpy(),
-        gross=days["gross"].to_numpy(),
-        volatility_annual=days["volatility_annual"].to_numpy(),
-        vetoes=_own_vetoes(tables["previous_vetoes"], spec.strategy_id),
+        error_rate=_error_rate(brought.accounts.of(name, since=start)),
+        signal_stale_hours=_stale_hours(health["date"], context.known_at),
+        e_value=_e_value(brought.e_values.get(name), context),
+        pnl=days["pnl"],
+        gross=days["gross"],
+        volatility_annual=days["volatility_annual"],
+        # A veto on a symbol of every strategy accuses none of them: only those by name count.
+        # Conditions are judged anew each night and are no accusation.
+        vetoes=tuple(v for v in brought.vetoes if v.strategy_id == name and not v.is_condition),
     )
 
 
-def _error_rate(accounts: pl.DataFrame, strategy_id: str, start: date) -> float:
+def _error_rate(accounts: Columns) -> float:
     # Of the strategy's orders since its start, those the broker refused. Without any order nothing
     # was measured, and what is not measured must not pass: 1 refuses the promotion.
-    mine = (pl.col("strategy_id") == strategy_id) & (pl.col("date") >= start)
-    orders, errors = accounts.filter(mine).select("orders", "errors").sum().row(0)
-    return min(float(errors) / float(orders), 1.0) if orders > 0.0 else 1.0
+    orders, errors = (float(pl.Series(accounts[name]).sum()) for name in ("orders", "errors"))
+    return min(errors / orders, 1.0) if orders > 0.0 else 1.0
 
 
-def _own_vetoes(previous: pl.DataFrame, strategy_id: str) -> tuple[Veto, ...]:
-    # A veto on a symbol of every strategy accuses none of them: only those by name count.
-    # Conditions are judged anew each night and are no accusation.
-    own = vetoes_from_frame(previous.filter(pl.col("strategy_id") == strategy_id))
-    return tuple(veto for veto in own if not veto.is_condition)
-
-
-def _e_value(coverage: pl.DataFrame, strategy_id: str, context: NightContext) -> float:
+def _e_value(found: tuple[float, int] | None, context: NightContext) -> float:
     # Of the strategy's own forecasts. On too few outcomes it is no evidence: at its limit it
     # refuses the promotion it is asked for.
-    mine = (pl.col("scope") == strategy_id) & (pl.col("test") == CoverageTest.E_PROCESS.value)
-    found = coverage.filter(
-        mine & (pl.col("outcomes") >= context.policy.cvar.coverage.min_outcomes)
-    )["value"].to_list()
-    return float(found[0]) if found else context.policy.lifecycle.promotion.harvesting_e_value
+    if found is None or found[1] < context.policy.cvar.coverage.min_outcomes:
+        return context.policy.lifecycle.promotion.harvesting_e_value
+    return float(found[0])
 
 
-def _stale_hours(health: pl.DataFrame, known_at: datetime) -> float:
+def _stale_hours(dates: NDArray[np.datetime64], known_at: datetime) -> float:
     # From the close of the newest session forecast from, to the instant the night stands at.
     # A model without any forecast has no age: not finite, so its record is not measurable.
-    if health.is_empty():
+    if not dates.size:
         return math.inf
-    session = health["date"].to_numpy().max(keepdims=True).astype("datetime64[D]")
+    session = dates.max(keepdims=True).astype("datetime64[D]")
     closed = session_known_at(AssetClass.STOCKS, session, close_delay_hours=0.0)[0]
     now = np.datetime64(known_at.astimezone(UTC).replace(tzinfo=None), "us")
     return float((now - closed) / np.timedelta64(1, "h"))
 
 
-def roll_to_sessions(rows: pl.DataFrame, sessions: NDArray[np.datetime64]) -> pl.DataFrame:
+def roll_to_sessions(rows: Columns, sessions: NDArray[np.datetime64]) -> Columns:
     """Lay one strategy's results on the exchange's sessions, none of them lost.
 
     A day that is no session counts in the next one; days after the last session wait for theirs.
@@ -133,33 +155,34 @@ def roll_to_sessions(rows: pl.DataFrame, sessions: NDArray[np.datetime64]) -> pl
     Parameters
     ----------
     rows
-        Columns of `STRATEGY_RETURNS`, of one strategy, by ascending date.
+        ``date``, ``pnl``, ``gross`` and ``volatility_annual`` as in `STRATEGY_RETURNS`, of one
+        strategy, by ascending date.
     sessions
         Shape ``(n_sessions,)``, ascending dates.
 
     Returns
     -------
-    Columns ``date``, ``pnl``, ``gross``, ``volatility_annual``, one row a session.
+    ``pnl``, ``gross`` and ``volatility_annual``, each of shape ``(n_sessions,)``.
     """
-    place = np.searchsorted(sessions, rows["date"].to_numpy().astype(sessions.dtype))
+    place = np.searchsorted(sessions, rows["date"].astype(sessions.dtype))
     is_due = place < sessions.size
-    rows, place = rows.filter(pl.Series(is_due)) if not is_due.all() else rows, place[is_due]
+    place, held = place[is_due], {name: rows[name][is_due] for name in RESULTS}
     if (place[1:] == place[:-1]).any():
-        rows = sum_returns(rows.with_columns(pl.Series("date", sessions[place]).cast(pl.Date)))
-        place = np.unique(place)
-    rolled = {name: np.zeros(sessions.size) for name in ("pnl", "gross", "volatility_annual")}
+        met = pl.DataFrame({"date": sessions[place], **held}).with_columns(strategy_id=pl.lit(""))
+        summed = sum_returns(met)
+        place, held = np.unique(place), {name: summed[name].to_numpy() for name in RESULTS}
+    rolled = {name: np.zeros(sessions.size) for name in RESULTS}
     for name, column in rolled.items():
-        column[place] = rows[name].to_numpy()
+        column[place] = held[name]
     # What was measured while nothing was at work is no volatility.
     rolled["volatility_annual"][rolled["gross"] <= 0.0] = 0.0
-    return pl.DataFrame({"date": sessions.astype("datetime64[D]"), **rolled})
+    return rolled
 
 
 def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
     """Name a breakdown of half or more of the strategies together as a cause to halt."""
-    broken = frame.filter(
-        pl.col("reason_codes").list.contains(ReasonCode.MASS_DRAWDOWN_REVIEW.value)
-    )["strategy_id"].to_list()
+    told = frame.select("strategy_id", "reason_codes").iter_rows()
+    broken = [name for name, codes in told if ReasonCode.MASS_DRAWDOWN_REVIEW.value in codes]
     if not broken:
         return ()
     return (cause_of(ReasonCode.MASS_DRAWDOWN_REVIEW, f"broke down: {', '.join(broken)}"),)
@@ -167,12 +190,21 @@ def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
 
 def estimate_market(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Estimate volume, volatility, spread and impact, one row a scenario symbol (roadmap 0.9)."""
+    policy = context.policy
     history = tables["price_history"].filter(pl.col("symbol").is_in(scenario_symbols(tables)))
+    impact = policy.impact
+    # A change needs the close before it: one session more than there are changes.
+    needed = max(policy.sizing.adv_sessions, impact.spread_sessions, impact.volatility_sessions + 1)
+    by_symbol = history.sort("symbol", "date").group_by("symbol", maintain_order=True)
+    recent = by_symbol.tail(needed)
+    prices = last_prices(recent)
+    if prices.height < recent["symbol"].n_unique():  # some symbol's last price lies further back
+        prices = last_prices(history)
     return estimate_market_impact(
-        history,
-        adv=average_dollar_volume(history, context.policy.sizing),
-        last_prices=last_prices(history),
-        nav_usd=context.policy.nav_usd,
-        reference_size=context.policy.auction.impact_reference_size,
-        policy=context.policy.impact,
+        recent,
+        adv=average_dollar_volume(recent, policy.sizing),
+        last_prices=prices,
+        nav_usd=policy.nav_usd,
+        reference_size=policy.auction.impact_reference_size,
+        policy=impact,
     )

@@ -14,9 +14,9 @@ from instgov_dagster.capital.coverage import CoverageOutcomes, judge_coverage
 from instgov_dagster.capital.cvar import book_losses, cvar, cvar_standard_error, value_at_risk
 from instgov_dagster.capital.scenarios import ScenarioSet, scenarios_from_frame
 from instgov_dagster.capital.scenarios.returns import horizon_returns
-from instgov_dagster.loop.decision.book import Book, book_from_frame
-from instgov_dagster.loop.steps.beliefs import panel_of
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import book_of, whole_panel
 from instgov_dagster.vocabulary.errors import DataRejected
 from instgov_dagster.vocabulary.policy.capital import CVaRConfig
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -70,7 +70,7 @@ def forecast_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=config)
     closes = dict(tables["market_impact"].select("symbol", "last_close").iter_rows())
-    book = book_from_frame(tables["portfolio"])
+    book = book_of(tables)
     specs = {spec.strategy_id for spec in context.policy.models.strategies}
     scopes = sorted(specs | {row.strategy_id for row in book.holdings})
     weights = _weights(book, scopes, names, closes)
@@ -119,17 +119,14 @@ def _forecast(
 def cover_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Hold the forecasts of earlier nights against the losses of their books since (SPEC 4)."""
     past = tables["past_risk_forecasts"]
-    held = past["symbols"].explode(empty_as_null=False).unique().drop_nulls().sort()
-    panel = panel_of(tables, tuple(held.to_list()), context)
-    returns = HeldReturns(panel, config=context.policy.cvar)
+    held = past["symbols"].explode(empty_as_null=False).unique().drop_nulls().to_list()
+    returns = _held_returns(whole_panel(tables, context, beside=held), context.policy.cvar)
     specs = {spec.strategy_id for spec in context.policy.models.strategies}
     scopes = [WHOLE_BOOK, *sorted((specs | set(past["scope"].to_list())) - {WHOLE_BOOK})]
-    by_scope = past.partition_by("scope", as_dict=True)
-    found = {
-        scope: realised_outcomes(by_scope.get((scope,), past.clear()), returns) for scope in scopes
-    }
+    found = outcomes_by_scope(past, returns)
     rows = []
-    for scope, outcomes in found.items():
+    for scope in scopes:
+        outcomes = found.get(scope, _NO_OUTCOMES)
         verdicts = judge_coverage(outcomes, asof=context.asof, config=context.policy.cvar)
         rows += [
             (
@@ -179,13 +176,31 @@ class HeldReturns:
             Shape ``(k,)``, the session each is held from.
         """
         names = pl.Enum(self.panel.symbols)
-        counts = rows["symbols"].list.len().to_numpy()
+        counts = rows["symbols"].list.len().to_numpy().astype(np.intp)
         columns = rows["symbols"].explode(empty_as_null=False).cast(names).to_physical().to_numpy()
         weights = rows["weights"].explode(empty_as_null=False).to_numpy()
         held = self.returns[np.repeat(places, counts), columns]
-        ends = np.cumsum(counts).tolist()
-        spans = zip([0, *ends], ends, strict=False)
-        return np.array([-float(held[i:j] @ weights[i:j]) for i, j in spans], dtype=np.float64)
+        starts = np.cumsum(counts) - counts
+        losses = np.empty(counts.size)
+        # Books of as many symbols are valued side by side.
+        for count in np.unique(counts).tolist():
+            alike = np.flatnonzero(counts == count)
+            cells = starts[alike, None] + np.arange(count)
+            losses[alike] = -np.vecdot(held[cells], weights[cells])
+        return losses
+
+
+# The returns last laid out, by the very panel: the books of one night are held on the same prices.
+_LAST_RETURNS: list[tuple[CVaRConfig, HeldReturns]] = []
+
+
+def _held_returns(panel: PricePanel, config: CVaRConfig) -> HeldReturns:
+    for rules, returns in _LAST_RETURNS:
+        if returns.panel is panel and rules == config:
+            return returns
+    found = HeldReturns(panel, config=config)
+    _LAST_RETURNS[:] = [(config, found)]
+    return found
 
 
 def realised_outcomes(past: pl.DataFrame, returns: HeldReturns) -> CoverageOutcomes:
@@ -200,19 +215,52 @@ def realised_outcomes(past: pl.DataFrame, returns: HeldReturns) -> CoverageOutco
         Of tonight's prices; a forecast whose horizon is not over, or of which a price is missing,
         has no outcome yet.
     """
-    rows = past.filter((pl.col("gross") > 0.0) & (pl.col("horizon_days") == returns.horizon))
-    rows = rows.sort("asof").unique("session", keep="last", maintain_order=True).sort("session")
+    found = outcomes_by_scope(past.with_columns(scope=pl.lit(WHOLE_BOOK)), returns)
+    return found.get(WHOLE_BOOK, _NO_OUTCOMES)
+
+
+_NO_OUTCOMES: Final = CoverageOutcomes(
+    ends=np.zeros(0, dtype="datetime64[D]"),
+    places=np.zeros(0, dtype=np.intp),
+    value_at_risk=np.zeros(0),
+    cvar=np.zeros(0),
+    losses=np.zeros(0),
+)
+
+
+def outcomes_by_scope(past: pl.DataFrame, returns: HeldReturns) -> dict[str, CoverageOutcomes]:
+    """Find what came of the forecasts of all scopes in one pass, see `realised_outcomes`.
+
+    Returns
+    -------
+    Outcomes by scope; one without any is not among them.
+    """
     known = returns.panel.dates[: returns.returns.shape[0]]
-    sessions = rows["session"].to_numpy().astype(known.dtype)
-    is_known = np.isin(sessions, known)
-    rows, places = rows.filter(pl.Series(is_known)), np.searchsorted(known, sessions[is_known])
+    if not known.size:
+        return {}
+    is_counted = (pl.col("gross") > 0.0) & (pl.col("horizon_days") == returns.horizon)
+    is_recent = pl.col("session") >= known[0].astype(date)
+    rows = past.filter(is_counted & is_recent).sort("scope", "session", "asof")
+    sessions, names = rows["session"].to_numpy().astype(known.dtype), rows["scope"]
+    # Of nights that stood on one session the last counts.
+    is_last = np.array((names != names.shift(-1)).fill_null(value=True))
+    is_last[:-1] |= sessions[1:] != sessions[:-1]
+    places = np.searchsorted(known, sessions)
+    is_known = known[np.minimum(places, known.size - 1)] == sessions
+    rows, places = rows.filter(pl.Series(is_last & is_known)), places[is_last & is_known]
     losses = returns.losses(rows, places)
     is_over = np.isfinite(losses)
-    places = places[is_over]
-    return CoverageOutcomes(
-        ends=returns.panel.dates[places + returns.horizon],
-        places=returns.numbers[places],
-        value_at_risk=rows["value_at_risk"].to_numpy()[is_over],
-        cvar=rows["cvar"].to_numpy()[is_over],
-        losses=losses[is_over],
-    )
+    rows, places, losses = rows.filter(pl.Series(is_over)), places[is_over], losses[is_over]
+    ends, numbers = returns.panel.dates[places + returns.horizon], returns.numbers[places]
+    risks, tails = rows["value_at_risk"].to_numpy(), rows["cvar"].to_numpy()
+    out = {}
+    for scope in rows["scope"].unique().to_list():
+        mine = np.flatnonzero((rows["scope"] == scope).to_numpy())
+        out[scope] = CoverageOutcomes(
+            ends=ends[mine],
+            places=numbers[mine],
+            value_at_risk=risks[mine],
+            cvar=tails[mine],
+            losses=losses[mine],
+        )
+    return out

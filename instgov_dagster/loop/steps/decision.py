@@ -18,10 +18,16 @@ from instgov_dagster.loop.cycle import (
     hold_auction,
     opening_state,
 )
-from instgov_dagster.loop.decision.book import Book, book_from_frame
+from instgov_dagster.loop.decision.book import Book
 from instgov_dagster.loop.decision.rows import allocations_frame
-from instgov_dagster.loop.decision.snapshot import SNAPSHOT_TABLES, Snapshot, snapshot_from_tables
+from instgov_dagster.loop.decision.snapshot import (
+    SNAPSHOT_TABLES,
+    Snapshot,
+    snapshot_from_tables,
+    with_health,
+)
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import book_of
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.governance import SystemState
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -39,30 +45,41 @@ def night_quotes(snapshot: Snapshot, instant: datetime) -> Quotes:
 def night_snapshot(tables: Tables, context: NightContext) -> Snapshot:
     """Give what the night knows, from its tables."""
     return snapshot_from_tables(
-        {name: tables[name] for name in SNAPSHOT_TABLES},
-        snapshot_id=context.cycle_id,
-        asof=context.asof,
-        policy=context.policy,
+        _told(tables), snapshot_id=context.cycle_id, asof=context.asof, policy=context.policy
     )
+
+
+def with_other_health(snapshot: Snapshot, tables: Tables) -> Snapshot:
+    """Give what the night would know, were ``model_decay_metrics`` alone these."""
+    return with_health(snapshot, _told(tables))
+
+
+def _told(tables: Tables) -> dict[str, pl.DataFrame]:
+    return {name: tables[name] for name in SNAPSHOT_TABLES}
 
 
 def decide_night(tables: Tables, context: NightContext) -> CycleDecision:
     """Decide the night's cycle from its tables; the same tables give the same decision."""
-    decision, _ = decide(*_told(tables, context), context.policy, solver=HotSolver())
+    snapshot = night_snapshot(tables, context)
+    decision, _ = decide(
+        snapshot, *_beside(snapshot, tables, context), context.policy, solver=HotSolver()
+    )
     return decision
 
 
-def compete_night(tables: Tables, context: NightContext) -> AuctionResult:
-    """Hold the auction of `decide_night` alone."""
-    return hold_auction(*_told(tables, context), context.policy, solver=HotSolver())
+def compete_night(snapshot: Snapshot, tables: Tables, context: NightContext) -> AuctionResult:
+    """Hold the auction of `decide_night` alone, on a snapshot of the night."""
+    return hold_auction(
+        snapshot, *_beside(snapshot, tables, context), context.policy, solver=HotSolver()
+    )
 
 
-def _told(tables: Tables, context: NightContext) -> tuple[Snapshot, Quotes, Book, CycleState]:
-    snapshot = night_snapshot(tables, context)
+def _beside(
+    snapshot: Snapshot, tables: Tables, context: NightContext
+) -> tuple[Quotes, Book, CycleState]:
     return (
-        snapshot,
         night_quotes(snapshot, context.known_at),
-        book_from_frame(tables["portfolio"]),
+        book_of(tables),
         _state(snapshot, context, state_from_frame(tables["system_state"])),
     )
 

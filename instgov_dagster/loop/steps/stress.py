@@ -11,9 +11,9 @@ from instgov_dagster.bars.calendars import history_window
 from instgov_dagster.bars.panel import price_panel
 from instgov_dagster.bars.quality.score import score_bars
 from instgov_dagster.capital.scenarios import HeldPrices, build_scenarios, scenarios_to_frame
-from instgov_dagster.loop.decision.book import book_from_frame
-from instgov_dagster.loop.steps.beliefs import eligible_symbols, panel_of
+from instgov_dagster.loop.steps.beliefs import eligible_symbols
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import book_of, whole_panel
 from instgov_dagster.vocabulary.bars import AssetClass, SymbolStatus
 from instgov_dagster.vocabulary.errors import SystemHalt
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -28,9 +28,9 @@ def scenario_symbols(tables: Tables) -> tuple[str, ...]:
         ``RECONCILIATION_UNRESOLVED`` if a held symbol is none of the universe's: it has no
         prices, so the book cannot be valued, measured or sold.
     """
-    held = {row.symbol for row in book_from_frame(tables["portfolio"]).holdings}
-    governed = tables["data_governance"].filter(~pl.col("is_reference"))
-    unknown = sorted(held - set(governed["symbol"].to_list()))
+    held = {row.symbol for row in book_of(tables).holdings}
+    governed = tables["data_governance"].select("symbol", "is_reference").iter_rows()
+    unknown = sorted(held - {symbol for symbol, is_reference in governed if not is_reference})
     if unknown:
         raise SystemHalt(
             ReasonCode.RECONCILIATION_UNRESOLVED, f"held, not in the universe: {unknown}"
@@ -41,13 +41,15 @@ def scenario_symbols(tables: Tables) -> tuple[str, ...]:
 def build_stress(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Build the scenarios of the decision horizon: current, filtered and stressed (SPEC 4)."""
     symbols = scenario_symbols(tables)
-    panel = panel_of(tables, symbols, context)
+    panel = whole_panel(tables, context, beside=symbols)
+    place = {symbol: i for i, symbol in enumerate(panel.symbols)}
+    columns = np.array([place[symbol] for symbol in symbols], dtype=np.intp)
     classes = dict(tables["data_governance"].select("symbol", "asset_class").iter_rows())
     scenarios = build_scenarios(
         panel.dates,
-        panel.symbols,
-        tuple(AssetClass(classes[symbol]) for symbol in panel.symbols),
-        panel.prices,
+        symbols,
+        tuple(AssetClass(classes[symbol]) for symbol in symbols),
+        np.take(panel.prices, columns, axis=1),
         config=context.policy.cvar,
         held=held_prices(tables, symbols, context),
     )

@@ -20,6 +20,7 @@ from instgov_dagster.loop.steps.coverage import (
     HeldReturns,
     cover_risk,
     forecast_risk,
+    outcomes_by_scope,
     realised_outcomes,
 )
 from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe
@@ -180,6 +181,29 @@ def test_cash_another_horizon_and_a_missing_price_have_no_outcome() -> None:
     assert outcomes_of(past((days[1], days[0], ["BBB"], [0.5])), flat).losses.size == 0
     long_ago = past((date(2001, 1, 3), date(2001, 1, 2), ["AAA"], [0.5]))
     assert outcomes_of(long_ago, flat).losses.size == 0
+
+
+def test_every_scope_meets_the_losses_of_its_own_books_of_any_width() -> None:
+    days = sessions(10)
+    prices = {"AAA": [100.0] * 5 + [90.0] * 5, "BBB": [50.0] * 5 + [45.0, 60.0, 60, 60, 60]}
+    both, one = ["AAA", "BBB"], ["BBB"]
+    rows = pl.concat(
+        [
+            past((days[1], days[1], both, [0.5, 0.25]), (days[0], days[0], ["AAA"], [0.1])),
+            past((days[0], days[0], one, [1.0]), (days[1], days[1], one, [-0.5]), scope=FIRST),
+        ]
+    )
+    panel = panel_of({"price_history": history(prices)}, ("AAA", "BBB", "CCC"), night())
+    found = outcomes_by_scope(rows, HeldReturns(panel, config=POLICY.cvar))
+    # Five sessions from the first: A falls 10 %, B too; from the second: A 10 %, B rises 20 %.
+    assert sorted(found) == ["*", FIRST]
+    assert found["*"].losses == pytest.approx([0.1 * 0.1, 0.5 * 0.1 - 0.25 * 0.2])
+    assert found[FIRST].losses == pytest.approx([0.1, 0.5 * 0.2])
+    assert found[FIRST].ends.tolist() == days[5:7]
+    alone = realised_outcomes(
+        rows.filter(pl.col("scope") == FIRST), HeldReturns(panel, config=POLICY.cvar)
+    )
+    assert alone.losses.tolist() == found[FIRST].losses.tolist()
 
 
 def test_a_lane_keeps_its_sessions_as_the_window_moves() -> None:

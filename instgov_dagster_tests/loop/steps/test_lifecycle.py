@@ -20,6 +20,7 @@ from instgov_dagster.loop.decision.book import Holding, book_to_frame, fresh_boo
 from instgov_dagster.loop.folding.attribution import STRATEGY_RETURNS
 from instgov_dagster.loop.folding.evidence import ACCOUNT_SCHEMA
 from instgov_dagster.loop.steps.capital import (
+    RESULTS,
     advance_lifecycle,
     estimate_market,
     lifecycle_causes,
@@ -27,6 +28,7 @@ from instgov_dagster.loop.steps.capital import (
 )
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.loop.steps.coverage import COVERAGE_SCHEMA
+from instgov_dagster.loop.steps.rows import RowsByName
 from instgov_dagster.loop.steps.stress import build_stress
 from instgov_dagster.vocabulary.bars import AssetClass, Market, Universe
 from instgov_dagster.vocabulary.errors import SystemHalt
@@ -105,6 +107,22 @@ def sessions_before(asof: date) -> list[date]:
     return [day.item() for day in expected_sessions(AssetClass.STOCKS, START, asof)]
 
 
+def rolled(rows: pl.DataFrame, sessions: Any, *, since: date = START) -> dict[str, list[float]]:
+    own = RowsByName(rows, "strategy_id", RESULTS).of(FIRST, since=since)
+    return {name: column.tolist() for name, column in roll_to_sessions(own, sessions).items()}
+
+
+def test_a_strategy_s_rows_are_its_own_from_a_day_on_and_in_their_order() -> None:
+    days = [date(2025, 3, 5), date(2025, 3, 3), date(2025, 3, 4)]
+    other = rows_of(days[:1], 0.009, name="another")
+    rows = pl.concat([rows_of(days, [0.003, 0.001, 0.002]), other])
+    held = RowsByName(rows, "strategy_id", ("pnl",))
+    assert held.of(FIRST)["pnl"].tolist() == [0.003, 0.001, 0.002]
+    assert held.of(FIRST, since=days[2])["pnl"].tolist() == [0.003, 0.002]
+    assert held.of("another")["date"].tolist() == days[:1]
+    assert held.of("nobody")["pnl"].tolist() == []
+
+
 def test_a_day_that_is_no_session_counts_in_the_next_one() -> None:
     friday = date(2025, 3, 7)
     days = [friday + timedelta(days=n) for n in range(4)]  # Friday to Monday
@@ -112,11 +130,11 @@ def test_a_day_that_is_no_session_counts_in_the_next_one() -> None:
         gross=pl.Series([0.01, 0.04, 0.02, 0.01]), volatility_annual=pl.Series([0.1, 0.5, 0.4, 0.2])
     )
     sessions = expected_sessions(AssetClass.STOCKS, friday, date(2025, 3, 11))
-    found = roll_to_sessions(rows, sessions)
-    assert found["date"].to_list() == [friday, date(2025, 3, 10)]
-    assert found["pnl"].to_list() == pytest.approx([0.001, -0.0025])
-    assert found["gross"].to_list() == [0.01, 0.04]
-    assert found["volatility_annual"].to_list() == [0.1, 0.2]
+    assert sessions.tolist() == [friday, date(2025, 3, 10)]
+    found = rolled(rows, sessions)
+    assert found["pnl"] == pytest.approx([0.001, -0.0025])
+    assert found["gross"] == [0.01, 0.04]
+    assert found["volatility_annual"] == [0.1, 0.2]
 
 
 def test_days_after_the_last_session_wait_for_the_next_one() -> None:
@@ -124,15 +142,14 @@ def test_days_after_the_last_session_wait_for_the_next_one() -> None:
     rows = rows_of([friday, date(2025, 3, 8), date(2025, 3, 9)], [0.001, -0.002, -0.003])
     until_sunday = expected_sessions(AssetClass.STOCKS, friday, date(2025, 3, 10))
     until_monday = expected_sessions(AssetClass.STOCKS, friday, date(2025, 3, 11))
-    assert roll_to_sessions(rows, until_sunday)["pnl"].to_list() == [0.001]
-    assert roll_to_sessions(rows, until_monday)["pnl"].to_list() == pytest.approx([0.001, -0.005])
+    assert rolled(rows, until_sunday)["pnl"] == [0.001]
+    assert rolled(rows, until_monday)["pnl"] == pytest.approx([0.001, -0.005])
 
 
 def test_a_session_without_trading_deployed_nothing() -> None:
     sessions = expected_sessions(AssetClass.STOCKS, date(2025, 3, 3), date(2025, 3, 8))
-    found = roll_to_sessions(rows_of([], []), sessions).drop("date")
-    assert found.rows() == [(0.0, 0.0, 0.0)] * 5
-    assert roll_to_sessions(rows_of([], []), sessions[:0]).height == 0
+    assert rolled(rows_of([], []), sessions) == {name: [0.0] * 5 for name in RESULTS}
+    assert rolled(rows_of([], []), sessions[:0]) == {name: [] for name in RESULTS}
 
 
 def test_a_loss_of_a_weekend_reaches_the_drawdown_of_the_strategy() -> None:

@@ -16,6 +16,7 @@ from instgov_dagster.loop.night import STEP_BY_NAME
 from instgov_dagster.loop.night_run.run import NightRun
 from instgov_dagster.loop.platform import Platform
 from instgov_dagster.loop.steps.context import NightContext
+from instgov_dagster.loop.steps.decision import night_snapshot, with_other_health
 from instgov_dagster.loop.steps.vetoes import find_vetoes, settle
 from instgov_dagster.loop.steps.vetoes.dependency import replaceable_routes, solve_without
 from instgov_dagster.vocabulary.bars import AssetClass, Market
@@ -235,6 +236,27 @@ def test_without_the_last_bar_the_auction_is_solved_on_the_forecasts_of_the_day_
     moved = np.abs(told.weights - told.without["last_bar"]).sum() / (2 * told.weights.sum())
     assert row["statistic"] == pytest.approx(moved)
     assert row["threshold"] == context.policy.veto.dependency_share
+
+
+def test_a_night_of_other_health_is_laid_out_as_its_tables_alone_would_be(
+    world: tuple[dict[str, pl.DataFrame], NightContext],
+) -> None:
+    tables, context = world
+    tables = {**tables, "vetoes": pl.DataFrame(schema=VETO_SCHEMA)}
+    health = tables["model_decay_metrics"].with_columns(
+        mu=pl.col("mu") * 2.0, is_healthy=~pl.col("is_healthy")
+    )
+    other = {**tables, "model_decay_metrics": health}
+    found = with_other_health(night_snapshot(tables, context), other)
+    wanted = night_snapshot(other, context)
+    assert found.content_sha256 == wanted.content_sha256
+    assert found.content_sha256 != night_snapshot(tables, context).content_sha256
+    assert np.array_equal(found.forecasts.mu, wanted.forecasts.mu, equal_nan=True)
+    assert np.array_equal(found.forecasts.is_usable, wanted.forecasts.is_usable)
+    assert (found.blocks.forecast, found.blocks.silent) == (
+        wanted.blocks.forecast,
+        wanted.blocks.silent,
+    )
 
 
 def test_a_book_on_bars_revised_tonight_is_vetoed_where_it_stands_on_them(

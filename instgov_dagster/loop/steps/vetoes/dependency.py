@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from instgov_dagster.bars.providers import history_providers
 from instgov_dagster.governance.veto import VETO_SCHEMA, veto_data_dependency
+from instgov_dagster.loop.decision.snapshot import Snapshot
 from instgov_dagster.loop.steps import beliefs
 from instgov_dagster.loop.steps.context import NightContext, Tables
-from instgov_dagster.loop.steps.decision import compete_night
+from instgov_dagster.loop.steps.decision import compete_night, night_snapshot, with_other_health
 from instgov_dagster.vocabulary.bars import AssetClass, Market, SymbolStatus
 from instgov_dagster.vocabulary.governance import ALL, ScopedFinding
 
@@ -94,22 +95,27 @@ def solve_without(
     symbols = tuple(governed["symbol"].to_list())
     routed = replaceable_routes(governed, context)
     earlier = without_last_bar or _without_last_bar(tables, context)
-    without = {LAST_BAR: _target({**free, **earlier}, symbols, context)}
+    snapshot, other = night_snapshot(free, context), {**free, **earlier}
+    seen_earlier = with_other_health(snapshot, other)
+    without = {LAST_BAR: _target(seen_earlier, symbols, other, context)}
     for provider, names in routed.items():
         is_gone = pl.col("symbol").is_in(sorted(names))
         lost = tables["data_governance"].with_columns(is_eligible=pl.col("is_eligible") & ~is_gone)
-        without[provider] = _target({**free, "data_governance": lost}, symbols, context)
+        other = {**free, "data_governance": lost}
+        without[provider] = _target(night_snapshot(other, context), symbols, other, context)
     return Dependency(
         symbols=symbols,
-        weights=_target(free, symbols, context),
+        weights=_target(snapshot, symbols, free, context),
         without=without,
         routed=routed,
         is_stale=stale_symbols(tables, governed, context),
     )
 
 
-def _target(tables: Tables, symbols: tuple[str, ...], context: NightContext) -> Floats:
-    bids = compete_night(tables, context).bids
+def _target(
+    snapshot: Snapshot, symbols: tuple[str, ...], tables: Tables, context: NightContext
+) -> Floats:
+    bids = compete_night(snapshot, tables, context).bids
     net = dict(bids.group_by("symbol").agg(pl.col("weight").sum()).iter_rows())
     return np.array([net.get(symbol, 0.0) for symbol in symbols])
 
@@ -153,10 +159,10 @@ def stale_symbols(
 ) -> NDArray[np.bool_]:
     """Tell which symbols stand on stale bars, or on bars restated since the night before."""
     since = context.known_at - timedelta(days=1)
-    revised = set(
-        tables["bars"]
-        .filter(pl.col("is_restated") & (pl.col("known_at") > since))["symbol"]
-        .to_list()
-    )
+    bars = tables["bars"]
+    revised = frozenset[str]()
+    if bars["is_restated"].any():
+        late = bars.filter(pl.col("is_restated") & (pl.col("known_at") > since))
+        revised = frozenset(late["symbol"].to_list())
     told = governed.select("symbol", "status").iter_rows()
     return np.array([s in revised or k == SymbolStatus.STALE for s, k in told], dtype=np.bool_)

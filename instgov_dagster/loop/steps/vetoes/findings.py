@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 
 from instgov_dagster.bars.calendars import CALENDAR_START, expected_sessions
 from instgov_dagster.governance.veto import (
-    FillSample,
     LimitReading,
     findings_from_frame,
     findings_to_frame,
@@ -19,15 +19,15 @@ from instgov_dagster.governance.veto import (
     spent_before,
     veto_correlated_wins,
     veto_limits,
-    veto_passive_fills,
-    veto_too_perfect_execution,
     veto_unexplained_profits,
     vetoes_from_frame,
     vetoes_to_frame,
 )
-from instgov_dagster.loop.steps.capital import roll_to_sessions
+from instgov_dagster.loop.steps.capital import RESULTS, roll_to_sessions
 from instgov_dagster.loop.steps.context import NightContext, Tables
+from instgov_dagster.loop.steps.rows import RowsByName
 from instgov_dagster.loop.steps.vetoes.dependency import judge_dependency
+from instgov_dagster.loop.steps.vetoes.execution import judge_execution
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.governance import ALL, ScopedFinding, Veto, VetoFinding, VetoKey
 from instgov_dagster.vocabulary.reasons import ReasonCode
@@ -95,6 +95,10 @@ def _sessions(start: date, end_exclusive: date) -> NDArray[np.datetime64]:
     return expected_sessions(AssetClass.STOCKS, max(start, CALENDAR_START), end_exclusive)
 
 
+def _by_date(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.sort("date", maintain_order=True)
+
+
 def _scoped(
     findings: Iterable[VetoFinding], *, strategy_id: str = ALL, symbol: str = ALL
 ) -> list[ScopedFinding]:
@@ -106,19 +110,14 @@ def _scoped(
 
 def _profits(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list[ScopedFinding]:
     # A strategy's whole book: what its account says against what its positions explain.
+    columns = ("realised", "explained", "costs")
+    accounts = RowsByName(_by_date(tables["session_accounts"]), "strategy_id", columns)
     out = []
     for spec in context.policy.models.strategies:
         name = spec.strategy_id
-        spent = spent_before(past, _PROFITS, strategy_id=name)
-        rows = tables["session_accounts"].filter(
-            (pl.col("strategy_id") == name) & (pl.col("date") >= spent)
-        )
-        rows = rows.sort("date")
+        rows = accounts.of(name, since=spent_before(past, _PROFITS, strategy_id=name))
         findings = veto_unexplained_profits(
-            rows["realised"].to_numpy(),
-            rows["explained"].to_numpy(),
-            rows["costs"].to_numpy(),
-            context.policy.veto,
+            rows["realised"], rows["explained"], rows["costs"], context.policy.veto
         )
         out += _scoped(findings, strategy_id=name)
     return out
@@ -127,41 +126,19 @@ def _profits(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> l
 def _execution(
     tables: Tables, context: NightContext, past: tuple[Veto, ...]
 ) -> list[ScopedFinding]:
-    # By symbol, for an order is the net of all strategies.
     policy = context.policy.veto
     days = _sessions(CALENDAR_START, context.asof)[-policy.execution_sessions :]
     since = days[0].item() if days.size else context.asof
-    fills = tables["recorded_fills"].filter(pl.col("date") >= since)
-    passive = tables["passive_orders"].filter(pl.col("date") >= since)
-    told = tables["bars"].filter(pl.col("date") >= since).group_by("symbol", "date")
-    bars = told.agg(pl.col("low").min(), pl.col("high").max())
-    fills = fills.join(bars, on=["symbol", "date"], how="left", maintain_order="left")
-    names = sorted(set(fills["symbol"].to_list()) | set(passive["symbol"].to_list()))
-    out = []
-    for name in names or [ALL]:
-        spent = spent_before(past, _EXECUTION, symbol=name)
-        is_mine = (pl.col("symbol") == name) & (pl.col("date") >= spent)
-        mine, orders = fills.filter(is_mine), passive.filter(is_mine)
-        # A fill is held against its bar once, by the first night that knows the bar.
-        tested = mine.filter((pl.col("date") == pl.col("date").max()) & pl.col("low").is_not_null())
-        in_bar, _, _ = veto_too_perfect_execution(_sample(tested), policy)
-        aggressive = _sample(mine.filter("is_aggressive").with_columns(low=None, high=None))
-        _, mid, deviation = veto_too_perfect_execution(aggressive, policy)
-        rested = veto_passive_fills(
-            orders["is_filled"].to_numpy().astype(np.bool_),
-            orders["markout_bps"].fill_null(0.0).to_numpy(),
-            policy,
-        )
-        out += _scoped((in_bar, mid, deviation, rested), symbol=name)
-    return out
+    fills, passive = (
+        tables[name].filter(pl.col("date") >= since)
+        for name in ("recorded_fills", "passive_orders")
+    )
+    spent = partial(_spent_on, past)
+    return judge_execution(fills, passive, tables["bars"], spent=spent, policy=policy)
 
 
-def _sample(rows: pl.DataFrame) -> FillSample:
-    # Where the bar plays no part the fill's own price stands in for it.
-    known = pl.col("low", "high").cast(pl.Float64).fill_null(pl.col("price"))
-    told = rows.with_columns(known)
-    names = ("side", "price", "mid", "low", "high", "half_spread", "cost_bps", "modelled_bps")
-    return FillSample(**{name: told[name].to_numpy() for name in names})
+def _spent_on(past: tuple[Veto, ...], symbol: str) -> date:
+    return spent_before(past, _EXECUTION, symbol=symbol)
 
 
 def _wins(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list[ScopedFinding]:
@@ -170,11 +147,10 @@ def _wins(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list
     spent = max(spent_before(past, _WINS, strategy_id=name) for name in names)
     first = cast("date", returns["date"].min()) if returns.height else context.asof
     sessions = _sessions(max(first, spent), context.asof)
-    columns = []
-    for name in names:
-        rows = returns.filter((pl.col("strategy_id") == name) & (pl.col("date") >= spent))
-        columns.append(roll_to_sessions(rows.sort("date"), sessions)["pnl"].to_numpy())
-    table = np.column_stack(columns)
+    own = RowsByName(_by_date(returns), "strategy_id", RESULTS)
+    table = np.column_stack(
+        [roll_to_sessions(own.of(name, since=spent), sessions)["pnl"] for name in names]
+    )
     findings = veto_correlated_wins(table, context.policy.veto)
     total = table[-context.policy.veto.wins_sessions :].sum(axis=0)
     winners = [name for name, won in zip(names, total, strict=True) if not won <= 0.0]
@@ -187,10 +163,11 @@ def _wins(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list
 
 def _conditions(tables: Tables, context: NightContext) -> list[ScopedFinding]:
     # All that is crossed, and of every rule the reading that comes nearest to its limit.
+    tradable = _tradable(tables)
     readings = [
         *_decay_readings(tables, context),
-        *_history_readings(tables),
-        *_quality_readings(tables, context),
+        *_history_readings(tables, tradable),
+        *_quality_readings(tables, context, tradable),
     ]
     judged = [(scope, veto_limits((reading,))[0]) for scope, reading in readings]
     nearest: dict[str, tuple[tuple[str, str], VetoFinding]] = {}
@@ -210,38 +187,42 @@ _Readings = list[tuple[tuple[str, str], LimitReading]]
 
 def _decay_readings(tables: Tables, context: NightContext) -> _Readings:
     least, out = context.policy.veto.decay_min, []
+    told: dict[str, list[tuple[str, float | None]]] = {}
+    columns = ("model_id", "symbol", "final_decay_factor")
+    for model, symbol, decay in tables["model_decay_metrics"].select(columns).iter_rows():
+        told.setdefault(model, []).append((symbol, decay))
     for spec in context.policy.models.strategies:
-        rows = tables["model_decay_metrics"].filter(pl.col("model_id") == spec.model_id)
-        for symbol, decay in rows.select("symbol", "final_decay_factor").iter_rows():
+        for symbol, decay in told.get(spec.model_id, []):
             reading = _floor("model_decay", ReasonCode.VETO_MODEL_DECAY, decay, least, 1)
             out.append(((spec.strategy_id, symbol), reading))
     return out
 
 
-def _history_readings(tables: Tables) -> _Readings:
-    tradable = _tradable(tables)
-    rows = tables["history_coverage"].filter(pl.col("symbol").is_in(tradable))
+def _history_readings(tables: Tables, tradable: frozenset[str]) -> _Readings:
+    rows = tables["history_coverage"].select("symbol", "rows", "required").iter_rows()
     return [
         (
             (ALL, symbol),
             _floor("history", ReasonCode.VETO_HISTORY, held / max(required, 1), 1.0, held),
         )
-        for symbol, held, required in rows.select("symbol", "rows", "required").iter_rows()
+        for symbol, held, required in rows
+        if symbol in tradable
     ]
 
 
-def _quality_readings(tables: Tables, context: NightContext) -> _Readings:
-    tradable, least = _tradable(tables), context.policy.quality.invalid_below
-    rows = tables["data_quality"].filter(pl.col("symbol").is_in(tradable))
+def _quality_readings(tables: Tables, context: NightContext, tradable: frozenset[str]) -> _Readings:
+    least = context.policy.quality.invalid_below
+    rows = tables["data_quality"].select("symbol", "quality_score", "rows").iter_rows()
     return [
         ((ALL, symbol), _floor("quality", ReasonCode.VETO_QUALITY, score, least, n))
-        for symbol, score, n in rows.select("symbol", "quality_score", "rows").iter_rows()
+        for symbol, score, n in rows
+        if symbol in tradable
     ]
 
 
-def _tradable(tables: Tables) -> list[str]:
-    governed = tables["data_governance"].filter(~pl.col("is_reference"))
-    return sorted(governed["symbol"].to_list())
+def _tradable(tables: Tables) -> frozenset[str]:
+    governed = tables["data_governance"].select("symbol", "is_reference").iter_rows()
+    return frozenset(symbol for symbol, is_reference in governed if is_reference is False)
 
 
 def _floor(

@@ -1,0 +1,73 @@
+"""What several steps of a night read of one table, read once."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from instgov_dagster.bars.panel import PricePanel, price_panel
+from instgov_dagster.loop.decision.book import Book, book_from_frame
+from instgov_dagster.loop.steps.context import NightContext, Tables
+
+Columns: TypeAlias = Mapping[str, NDArray[Any]]
+
+# The last books read, by the very frame: the steps of one night ask for the same one again and
+# again. What is handed out is a pure function of the frame: memory changes only the time.
+_LAST_BOOKS: list[tuple[pl.DataFrame, Book]] = []
+_BOOKS_KEPT = 2
+
+
+def book_of(tables: Tables) -> Book:
+    """Read the book carried into the night, see `book_from_frame`."""
+    frame = tables["portfolio"]
+    for held, book in _LAST_BOOKS:
+        if held is frame:
+            return book
+    found = book_from_frame(frame)
+    _LAST_BOOKS[:] = [*_LAST_BOOKS[1 - _BOOKS_KEPT :], (frame, found)]
+    return found
+
+
+# The last panel laid out, by the very frame, likewise.
+_LAST_PANELS: list[tuple[pl.DataFrame, tuple[str, ...], NightContext, PricePanel]] = []
+
+
+def whole_panel(tables: Tables, context: NightContext, *, beside: Iterable[str] = ()) -> PricePanel:
+    """Lay out the prices of every symbol of the history, and of those named beside them."""
+    frame = tables["price_history"]
+    symbols = tuple(sorted({*frame["symbol"].unique().to_list(), *beside}))
+    history = context.policy.history
+    for held, names, told, panel in _LAST_PANELS:
+        is_known = held is frame and names == symbols
+        if is_known and told.asof == context.asof and told.policy.history == history:
+            return panel
+    found = price_panel(frame, symbols, asof=context.asof, history=history)
+    _LAST_PANELS[:] = [(frame, symbols, context, found)]
+    return found
+
+
+class RowsByName:
+    """Columns of a table, parted by the names in one of them.
+
+    Parameters
+    ----------
+    frame
+        Has a column ``date``; rows keep their order.
+    name
+        The column of names.
+    columns
+        Those to read beside ``date``.
+    """
+
+    def __init__(self, frame: pl.DataFrame, name: str, columns: tuple[str, ...]) -> None:
+        self._names = frame[name]
+        self._columns = {column: frame[column].to_numpy() for column in ("date", *columns)}
+
+    def of(self, name: str, *, since: date = date.min) -> Columns:
+        """Give the rows of a name from a day on; none where the table does not hold it."""
+        is_mine = (self._names == name).to_numpy()
+        is_mine = is_mine & (self._columns["date"] >= np.datetime64(since, "D"))
+        return {column: values[is_mine] for column, values in self._columns.items()}

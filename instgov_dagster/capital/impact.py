@@ -215,25 +215,31 @@ def estimate_market_impact(
     Columns of `MARKET_IMPACT_SCHEMA`, sorted by symbol. ``market_impact_bps`` is the temporary and
     permanent impact; null with ``NO_IMPACT_ESTIMATE`` where volume or volatility is missing.
     """
-    table = (
-        annual_volatility(price_history, policy=policy)
-        .join(estimate_spreads(price_history, policy=policy), on="symbol", how="left")
-        .join(adv.select("symbol", "adv_usd"), on="symbol", how="left")
-        .join(last_prices.select("symbol", "last_close", "last_session"), on="symbol", how="left")
-        .sort("symbol")
-    )
+    volatility = dict(annual_volatility(price_history, policy=policy).iter_rows())
+    names = sorted(volatility)
+    spreads = dict(estimate_spreads(price_history, policy=policy).iter_rows())
+    volumes = dict(adv.select("symbol", "adv_usd").iter_rows())
+    last = last_prices.select("symbol", "last_close", "last_session").iter_rows()
+    closes = {symbol: (close, session) for symbol, close, session in last}
     impact = impact_coefficients(
-        table["adv_usd"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
-        table["volatility_annual"].cast(pl.Float64).fill_null(np.nan).to_numpy(),
+        np.array([volumes.get(name) for name in names], dtype=np.float64),
+        np.array([volatility[name] for name in names], dtype=np.float64),
         nav_usd=nav_usd,
         policy=policy,
     )
-    codes = [
-        [(ReasonCode.IMPACT_ESTIMATED if ok else ReasonCode.NO_IMPACT_ESTIMATE).value]
-        for ok in np.isfinite(impact).tolist()
+    is_known = np.isfinite(impact).tolist()
+    bps = (impact * math.sqrt(reference_size) * _BPS).tolist()
+    yes, no = [ReasonCode.IMPACT_ESTIMATED.value], [ReasonCode.NO_IMPACT_ESTIMATE.value]
+    rows = [
+        (
+            name,
+            volumes.get(name),
+            volatility[name],
+            spreads.get(name),
+            None if math.isnan(cost) else cost,
+            *closes.get(name, (None, None)),
+            yes if ok else no,
+        )
+        for name, cost, ok in zip(names, bps, is_known, strict=True)
     ]
-    bps = pl.Series(impact * math.sqrt(reference_size) * _BPS).fill_nan(None)
-    return table.with_columns(
-        bps.alias("market_impact_bps"),
-        pl.Series("reason_codes", codes, dtype=pl.List(pl.String())),
-    ).select(pl.col(name).cast(kind) for name, kind in MARKET_IMPACT_SCHEMA.items())
+    return pl.DataFrame(rows, schema=MARKET_IMPACT_SCHEMA, orient="row")

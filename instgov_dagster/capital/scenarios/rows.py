@@ -1,6 +1,7 @@
 """The scenarios of a night as table rows, pinned by their hash, and read back bit-equal."""
 
 import hashlib
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,10 @@ SCENARIO_SCHEMA: Final = pl.Schema(
     }
 )
 
+_OF_MEASURE: Final = (
+    "measure", "symbols_hash", "window_start", "window_end", "window_sha256", "proxies",
+)  # fmt: skip
+
 
 def symbols_hash(symbols: tuple[str, ...]) -> str:
     """Digest the column order, so that a stored row is never read against other columns."""
@@ -52,29 +57,30 @@ def scenarios_to_frame(scenarios: ScenarioSet) -> pl.DataFrame:
     its measure's scenarios end on, the measure's hash and the symbols that stand in it by proxy.
     A measure that multiplies another's returns is not written twice.
     """
-    digest = symbols_hash(scenarios.symbols)
-    seen: set[int] = set()
-    frames = []
+    digest, own = symbols_hash(scenarios.symbols), list[ScenarioMeasure]()
     for measure in scenarios.measures:
-        if id(measure.returns) in seen:
-            continue
-        seen.add(id(measure.returns))
-        n_symbols = measure.returns.shape[1]
-        rows = pl.Series("returns", measure.returns, dtype=pl.Array(pl.Float64, n_symbols))
-        dates = pl.Series("scenario_date", measure.end_dates.astype("datetime64[D]"))
-        frames.append(
-            pl.DataFrame([dates, rows.cast(pl.List(pl.Float64))]).with_columns(
-                pl.lit(measure.name.value).alias("measure"),
-                pl.lit(digest).alias("symbols_hash"),
-                pl.col("scenario_date").min().alias("window_start"),
-                pl.col("scenario_date").max().alias("window_end"),
-                pl.lit(measure_sha256(measure, scenarios.symbols)).alias("window_sha256"),
-                pl.lit(pl.Series([list(measure.proxies)], dtype=pl.List(pl.String)))
-                .first()
-                .alias("proxies"),
-            )
-        )
-    return pl.concat(frames).select(SCENARIO_SCHEMA.names()).cast(SCENARIO_SCHEMA)
+        if not any(measure.returns is other.returns for other in own):
+            own.append(measure)
+    returns = np.concatenate([measure.returns for measure in own])
+    dates = np.concatenate([measure.end_dates.astype("datetime64[D]") for measure in own])
+    told = pl.DataFrame(
+        [
+            (measure.name.value, digest, *_span(measure), sha256, list(measure.proxies))
+            for measure in own
+            for sha256 in (measure_sha256(measure, scenarios.symbols),)
+        ],
+        schema={name: SCENARIO_SCHEMA[name] for name in _OF_MEASURE},
+        orient="row",
+    )
+    rows = pl.Series("returns", returns, dtype=pl.Array(pl.Float64, returns.shape[1]))
+    of_measure = told[np.repeat(np.arange(len(own)), [measure.end_dates.size for measure in own])]
+    columns = (pl.Series("scenario_date", dates), rows.cast(pl.List(pl.Float64)))
+    return of_measure.with_columns(*columns).select(SCENARIO_SCHEMA.names())
+
+
+def _span(measure: ScenarioMeasure) -> tuple[date | None, date | None]:
+    days = measure.end_dates.astype("datetime64[D]")
+    return (days.min().item(), days.max().item()) if days.size else (None, None)
 
 
 # The set read last, by the very frame it was read from: the steps of one night ask for it again and
@@ -135,10 +141,22 @@ def _require_rows(measure: ScenarioMeasure, least: int) -> None:
         )
 
 
+def _of_measure(frame: pl.DataFrame, name: RiskMeasure) -> pl.DataFrame:
+    # By date: as they are written they lie side by side, and are not copied.
+    places = np.flatnonzero((frame["measure"] == name.value).to_numpy())
+    if not places.size:
+        return frame.clear()
+    rows = frame[places[0] : places[-1] + 1]
+    if rows.height != places.size:
+        rows = frame[places]
+    is_sorted = (np.diff(rows["scenario_date"].to_numpy()) > np.timedelta64(0, "D")).all()
+    return rows if is_sorted else rows.sort("scenario_date")
+
+
 def _read_measure(
     frame: pl.DataFrame, name: RiskMeasure, symbols: tuple[str, ...]
 ) -> ScenarioMeasure | None:
-    rows = frame.filter(pl.col("measure") == name.value).sort("scenario_date")
+    rows = _of_measure(frame, name)
     if rows.is_empty():
         return None
     if rows["returns"].list.len().unique().to_list() != [len(symbols)]:

@@ -28,7 +28,7 @@ def fire_unmeasured(trigger: str, threshold: float, n: int, code: ReasonCode) ->
 
 def are_finite(*arrays: Vector) -> bool:
     """Tell whether every number of every array is finite."""
-    return all(bool(np.isfinite(array).all()) for array in arrays)
+    return bool(np.isfinite(np.concatenate([array.ravel() for array in arrays])).all())
 
 
 def require_lengths(**arrays: NDArray[Any]) -> None:

@@ -98,13 +98,19 @@ def _judge_rank(realised: Vector, net: Vector, policy: VetoPolicy, code: ReasonC
 
 def _rank_correlation(first: Vector, second: Vector) -> float:
     # One constant series against a moving one explains nothing; two constant ones agree.
-    from scipy.stats import rankdata  # scipy.stats is slow to import
-
     if first.size < 2:
         return 0.0
-    a = rankdata(first) - (first.size + 1) / 2
-    b = rankdata(second) - (second.size + 1) / 2
+    a = _ranks(first) - (first.size + 1) / 2
+    b = _ranks(second) - (second.size + 1) / 2
     scale = math.sqrt(float(a @ a) * float(b @ b))
     if scale == 0.0:
         return 1.0 if float(a @ a) == float(b @ b) else 0.0
     return float(a @ b) / scale
+
+
+def _ranks(values: Vector) -> Vector:
+    # From 1; what is equal shares the mean of its ranks.
+    ordered = np.sort(values)
+    below = np.searchsorted(ordered, values, side="left")
+    ranks: Vector = (below + np.searchsorted(ordered, values, side="right") + 1) / 2
+    return ranks

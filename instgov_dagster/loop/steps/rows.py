@@ -32,20 +32,20 @@ def book_of(tables: Tables) -> Book:
 
 
 # The last panel laid out, by the very frame, likewise.
-_LAST_PANELS: list[tuple[pl.DataFrame, tuple[str, ...], NightContext, PricePanel]] = []
+_LAST_PANELS: list[tuple[pl.DataFrame, frozenset[str], NightContext, PricePanel]] = []
 
 
 def whole_panel(tables: Tables, context: NightContext, *, beside: Iterable[str] = ()) -> PricePanel:
     """Lay out the prices of every symbol of the history, and of those named beside them."""
-    frame = tables["price_history"]
-    symbols = tuple(sorted({*frame["symbol"].unique().to_list(), *beside}))
+    frame, wanted = tables["price_history"], frozenset(beside)
     history = context.policy.history
-    for held, names, told, panel in _LAST_PANELS:
-        is_known = held is frame and names == symbols
+    for held, symbols, told, panel in _LAST_PANELS:
+        is_known = held is frame and wanted <= symbols
         if is_known and told.asof == context.asof and told.policy.history == history:
             return panel
-    found = price_panel(frame, symbols, asof=context.asof, history=history)
-    _LAST_PANELS[:] = [(frame, symbols, context, found)]
+    names = frozenset(frame["symbol"].unique().to_list()) | wanted
+    found = price_panel(frame, tuple(sorted(names)), asof=context.asof, history=history)
+    _LAST_PANELS[:] = [(frame, names, context, found)]
     return found
 
 

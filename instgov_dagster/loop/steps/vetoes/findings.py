@@ -169,16 +169,19 @@ def _conditions(tables: Tables, context: NightContext) -> list[ScopedFinding]:
         *_history_readings(tables, tradable),
         *_quality_readings(tables, context, tradable),
     ]
-    judged = [(scope, veto_limits((reading,))[0]) for scope, reading in readings]
-    nearest: dict[str, tuple[tuple[str, str], VetoFinding]] = {}
-    for scope, finding in judged:
-        held = nearest.get(finding.trigger)
-        if not finding.fired and (held is None or finding.statistic < held[1].statistic):
-            nearest[finding.trigger] = (scope, finding)
-    told = [*((s, f) for s, f in judged if f.fired), *nearest.values()]
+    crossed: _Readings = []
+    nearest: dict[str, tuple[tuple[str, str], LimitReading]] = {}
+    for scope, reading in readings:
+        held = nearest.get(reading.trigger)
+        if not (math.isfinite(reading.statistic) and reading.statistic >= reading.threshold):
+            crossed.append((scope, reading))
+        elif held is None or reading.statistic < held[1].statistic:
+            nearest[reading.trigger] = (scope, reading)
+    told = [*crossed, *nearest.values()]
+    findings = veto_limits(reading for _, reading in told)
     return [
         ScopedFinding(strategy_id=strategy_id, symbol=symbol, finding=finding)
-        for (strategy_id, symbol), finding in told
+        for ((strategy_id, symbol), _), finding in zip(told, findings, strict=True)
     ]
 
 

@@ -35,6 +35,14 @@ _OutOption = Annotated[
     Path | None,
     typer.Option("--out", help="Write tables, checkpoint and report.html into this folder."),
 ]
+_GatesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--gates",
+        help="Gates to walk without as well, a walk each: names with commas, all, or none;"
+        " all with --out, else none.",
+    ),
+]
 
 
 def survive_command(  # noqa: PLR0913  # the options are the contract
@@ -47,11 +55,21 @@ def survive_command(  # noqa: PLR0913  # the options are the contract
     out: _OutOption = None,
     config: ConfigOption = None,
     *,
+    gates: _GatesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Walk every session of a history: nights, decisions, fills, halts, lives and deaths."""
     with exit_codes(), quiet_stdout(is_json=as_json) as descriptor:
-        question = _question(bars, market, years, seed, start, end, config, is_kept=out is not None)
+        question = _question(
+            bars,
+            market,
+            years,
+            seed,
+            start,
+            end,
+            config,
+            gates or ("none" if out is None else "all"),
+        )
         found = _walk(question, out, is_shown=not as_json)
         fields = found.fields()
         if as_json:
@@ -70,12 +88,10 @@ def _question(  # as the command
     start: str | None,
     end: str | None,
     config: Path | None,
-    *,
-    is_kept: bool,
+    gates: str,
 ) -> "Question":
     from instgov_dagster.loop.platform import DEFAULT_SEED
     from instgov_dagster.loop.proving.survival.telling.answer import Question
-    from instgov_dagster.loop.proving.survival.variants import GATES
     from instgov_dagster.vocabulary.bars import Market
 
     kind = parse_market(market, bars)
@@ -100,8 +116,20 @@ def _question(  # as the command
         start=first,
         end=last,
         config_dir=config.resolve() if config else None,
-        gates=tuple(GATES) if is_kept else (),
+        gates=_gates(gates),
     )
+
+
+def _gates(text: str) -> tuple[str, ...]:
+    from instgov_dagster.loop.proving.survival.variants import GATES
+
+    if text in ("all", "none"):
+        return tuple(GATES) if text == "all" else ()
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in GATES]
+    if unknown:
+        raise InputError(f"--gates must be all, none or of {', '.join(GATES)}, was {unknown[0]!r}")
+    return tuple(name for name in GATES if name in names)
 
 
 def _day(name: str, text: str | None) -> date | None:

@@ -63,7 +63,11 @@ def _scaled(returns: Vector) -> Vector | None:
 def sharpe_ratio(returns: Vector) -> float | None:
     """Give mean over standard deviation per session; None where it cannot be measured."""
     scaled = _scaled(returns)
-    if scaled is None or scaled.size < 2:
+    return None if scaled is None else _ratio(scaled)
+
+
+def _ratio(scaled: Vector) -> float | None:
+    if scaled.size < 2:
         return None
     deviation = float(scaled.std(ddof=1))
     # A constant series has a deviation of rounding errors, not of risk.
@@ -93,8 +97,8 @@ def probabilistic_sharpe(returns: Vector, benchmark: float = 0.0) -> float | Non
 
 def sharpe_moments(returns: Vector) -> tuple[float, float, float] | None:
     """Give Sharpe ratio, skewness and kurtosis per session; None where there is no ratio."""
-    ratio, scaled = sharpe_ratio(returns), _scaled(returns)
-    if ratio is None or scaled is None:
+    scaled = _scaled(returns)
+    if scaled is None or (ratio := _ratio(scaled)) is None:
         return None
     centred = scaled - scaled.mean()
     variance = float((centred**2).mean())

@@ -57,19 +57,21 @@ CLEAR_SCHEMA = pl.Schema(
 def findings_to_frame(findings: Iterable[ScopedFinding]) -> pl.DataFrame:
     """Lay findings out as rows, sorted by whom they speak of and by rule."""
     rows = [
-        {
-            "strategy_id": row.strategy_id,
-            "symbol": row.symbol,
-            "trigger": row.finding.trigger,
-            "reason_code": row.finding.reason_code.value,
-            "fired": row.finding.fired,
-            "statistic": row.finding.statistic,
-            "threshold": row.finding.threshold,
-            "n": row.finding.n,
-        }
-        for row in findings
+        (
+            row.strategy_id,
+            row.symbol,
+            row.finding.trigger,
+            row.finding.reason_code.value,
+            row.finding.fired,
+            row.finding.statistic,
+            row.finding.threshold,
+            row.finding.n,
+        )
+        for row in sorted(
+            findings, key=lambda row: (row.finding.trigger, row.strategy_id, row.symbol)
+        )
     ]
-    return pl.DataFrame(rows, schema=FINDING_SCHEMA).sort("trigger", "strategy_id", "symbol")
+    return pl.DataFrame(rows, schema=FINDING_SCHEMA, orient="row")
 
 
 def findings_from_frame(frame: pl.DataFrame) -> tuple[ScopedFinding, ...]:

@@ -37,6 +37,7 @@ def judge_execution(
     passive: pl.DataFrame,
     bars: pl.DataFrame,
     *,
+    since: date,
     spent: Callable[[str], date],
     policy: VetoPolicy,
 ) -> list[ScopedFinding]:
@@ -45,10 +46,12 @@ def judge_execution(
     Parameters
     ----------
     fills, passive
-        Rows of ``FILL_SCHEMA`` and ``PASSIVE_SCHEMA`` of the sessions judged.
+        Rows of ``FILL_SCHEMA`` and ``PASSIVE_SCHEMA``.
     bars
         Columns ``symbol``, ``date``, ``low`` and ``high``, of any sessions. A fill is held against
         its bar once, by the first night that knows the bar.
+    since
+        The first day judged.
     spent
         The day before which a symbol's evidence is spent.
 
@@ -60,7 +63,7 @@ def judge_execution(
     is_filled = passive["is_filled"].to_numpy().astype(np.bool_)
     markouts = passive["markout_bps"].fill_null(0.0).to_numpy()
     days = fills["date"].to_numpy()
-    own = _by_symbol(fills, passive, spent)
+    own = _by_symbol(fills, passive, since, spent)
     bar_of = _bars_of(bars, np.unique(days[np.concatenate([one.tested for one in own])]))
     out = []
     for one in own:
@@ -80,37 +83,38 @@ def _of(symbol: str, finding: VetoFinding) -> ScopedFinding:
 
 
 def _by_symbol(
-    fills: pl.DataFrame, passive: pl.DataFrame, spent: Callable[[str], date]
+    fills: pl.DataFrame, passive: pl.DataFrame, since: date, spent: Callable[[str], date]
 ) -> list[_Own]:
-    rows = {name: _places(frame) for name, frame in (("fills", fills), ("orders", passive))}
-    days = {"fills": fills["date"].to_numpy(), "orders": passive["date"].to_numpy()}
+    rows, orders = _places(fills, since), _places(passive, since)
+    days, sent = fills["date"].to_numpy(), passive["date"].to_numpy()
     none = np.zeros(0, dtype=np.intp)
     own = []
-    for name in sorted({*rows["fills"], *rows["orders"]}) or [ALL]:
-        since = np.datetime64(spent(name), "D")
-        kept = {}
-        for kind, places in rows.items():
-            mine = places.get(name, none)
-            kept[kind] = mine[days[kind][mine] >= since]
-        seen = days["fills"][kept["fills"]]
-        tested = kept["fills"][seen == seen.max()] if seen.size else none
-        own.append(_Own(name=name, tested=tested, **kept))
+    for name in sorted({*rows, *orders}) or [ALL]:
+        left = np.datetime64(spent(name), "D")
+        mine, asked = rows.get(name, none), orders.get(name, none)
+        mine, asked = mine[days[mine] >= left], asked[sent[asked] >= left]
+        tested = mine[days[mine] == days[mine].max()] if mine.size else none
+        own.append(_Own(name=name, fills=mine, orders=asked, tested=tested))
     return own
 
 
-def _places(frame: pl.DataFrame) -> dict[str, NDArray[np.intp]]:
-    # The places of each symbol's rows, ascending.
+def _places(frame: pl.DataFrame, since: date) -> dict[str, NDArray[np.intp]]:
+    # The places of each symbol's rows from a day on, ascending.
     found: dict[str, list[int]] = {}
-    for place, name in enumerate(frame["symbol"].to_list()):
-        found.setdefault(name, []).append(place)
+    names = frame["symbol"].to_list()
+    for place in np.flatnonzero(frame["date"].to_numpy() >= np.datetime64(since, "D")).tolist():
+        found.setdefault(names[place], []).append(place)
     return {name: np.array(places, dtype=np.intp) for name, places in found.items()}
 
 
 def _bars_of(bars: pl.DataFrame, days: NDArray[np.datetime64]) -> _Bars:
     if not days.size:
         return {}
-    told = bars.filter(pl.col("date").is_in(days.tolist())).group_by("symbol", "date")
-    rows = told.agg(pl.col("low").min(), pl.col("high").max()).iter_rows()
+    is_asked = pl.Series(np.isin(bars["date"].to_numpy(), days))
+    told = bars.select("symbol", "date", "low", "high").filter(is_asked)
+    rows = (
+        told.group_by("symbol", "date").agg(pl.col("low").min(), pl.col("high").max()).iter_rows()
+    )
     return {(symbol, day): (low, high) for symbol, day, low, high in rows}
 
 

@@ -25,7 +25,7 @@ from instgov_dagster.governance.veto import (
 )
 from instgov_dagster.loop.steps.capital import RESULTS, roll_to_sessions
 from instgov_dagster.loop.steps.context import NightContext, Tables
-from instgov_dagster.loop.steps.rows import RowsByName
+from instgov_dagster.loop.steps.rows import Columns, RowsByName
 from instgov_dagster.loop.steps.vetoes.dependency import judge_dependency
 from instgov_dagster.loop.steps.vetoes.execution import judge_execution
 from instgov_dagster.vocabulary.bars import AssetClass
@@ -95,8 +95,12 @@ def _sessions(start: date, end_exclusive: date) -> NDArray[np.datetime64]:
     return expected_sessions(AssetClass.STOCKS, max(start, CALENDAR_START), end_exclusive)
 
 
-def _by_date(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.sort("date", maintain_order=True)
+def _by_date(rows: Columns) -> Columns:
+    days = rows["date"]
+    if not (days[1:] < days[:-1]).any():
+        return rows
+    order = np.argsort(days, kind="stable")
+    return {name: column[order] for name, column in rows.items()}
 
 
 def _scoped(
@@ -111,11 +115,12 @@ def _scoped(
 def _profits(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list[ScopedFinding]:
     # A strategy's whole book: what its account says against what its positions explain.
     columns = ("realised", "explained", "costs")
-    accounts = RowsByName(_by_date(tables["session_accounts"]), "strategy_id", columns)
+    accounts = RowsByName(tables["session_accounts"], "strategy_id", columns)
     out = []
     for spec in context.policy.models.strategies:
         name = spec.strategy_id
-        rows = accounts.of(name, since=spent_before(past, _PROFITS, strategy_id=name))
+        spent = spent_before(past, _PROFITS, strategy_id=name)
+        rows = _by_date(accounts.of(name, since=spent))
         findings = veto_unexplained_profits(
             rows["realised"], rows["explained"], rows["costs"], context.policy.veto
         )
@@ -128,13 +133,14 @@ def _execution(
 ) -> list[ScopedFinding]:
     policy = context.policy.veto
     days = _sessions(CALENDAR_START, context.asof)[-policy.execution_sessions :]
-    since = days[0].item() if days.size else context.asof
-    fills, passive = (
-        tables[name].filter(pl.col("date") >= since)
-        for name in ("recorded_fills", "passive_orders")
+    return judge_execution(
+        tables["recorded_fills"],
+        tables["passive_orders"],
+        tables["bars"],
+        since=days[0].item() if days.size else context.asof,
+        spent=partial(_spent_on, past),
+        policy=policy,
     )
-    spent = partial(_spent_on, past)
-    return judge_execution(fills, passive, tables["bars"], spent=spent, policy=policy)
 
 
 def _spent_on(past: tuple[Veto, ...], symbol: str) -> date:
@@ -147,9 +153,9 @@ def _wins(tables: Tables, context: NightContext, past: tuple[Veto, ...]) -> list
     spent = max(spent_before(past, _WINS, strategy_id=name) for name in names)
     first = cast("date", returns["date"].min()) if returns.height else context.asof
     sessions = _sessions(max(first, spent), context.asof)
-    own = RowsByName(_by_date(returns), "strategy_id", RESULTS)
+    own = RowsByName(returns, "strategy_id", RESULTS)
     table = np.column_stack(
-        [roll_to_sessions(own.of(name, since=spent), sessions)["pnl"] for name in names]
+        [roll_to_sessions(_by_date(own.of(name, since=spent)), sessions)["pnl"] for name in names]
     )
     findings = veto_correlated_wins(table, context.policy.veto)
     total = table[-context.policy.veto.wins_sessions :].sum(axis=0)

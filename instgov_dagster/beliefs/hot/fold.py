@@ -80,6 +80,15 @@ class Fold:
         self._limit = policy.max_annual_sharpe * np.sqrt(horizon / policy.sessions_per_year)
         self._cards = cards
         self._models = {name: card.build(policy, horizon) for name, card in cards.items()}
+        self._names = {
+            family: [name for name, card in cards.items() if card.family is family]
+            for family in Family
+        }
+        # asked of a model once: of a protocol the question is dear, and it is put every session
+        self._fitted = {
+            name: model for name, model in self._models.items() if isinstance(model, FittedNightly)
+        }
+        self._full_trust = np.ones(n_symbols)
         self._states: dict[str, State] = {
             TAPE: self._tape.start(n_symbols),
             **{name: model.start(n_symbols) for name, model in self._models.items()},
@@ -92,7 +101,7 @@ class Fold:
 
     def names_of(self, family: Family) -> list[str]:
         """List the models of a family in the order in which they speak."""
-        return [name for name, card in self._cards.items() if card.family is family]
+        return list(self._names[family])
 
     def twin(self, tape: Tape) -> "Fold":
         """Give a fold that goes on from here with a tape of its own; this one stays as it is."""
@@ -132,8 +141,8 @@ class Fold:
         ValueError
             If the model is not one that is fitted nightly.
         """
-        model = self._models.get(parameters.model_id)
-        if not isinstance(model, FittedNightly):
+        model = self._fitted.get(parameters.model_id)
+        if model is None:
             raise ValueError(f"model_id must be one fitted nightly, was {parameters.model_id!r}")
         state = self._states[parameters.model_id]
         model.load(state, parameters.columns, parameters.numbers)
@@ -149,12 +158,12 @@ class Fold:
         with np.errstate(all="ignore"):
             session = self._tape.observe(self._states[TAPE], bars)
             sigmas: dict[str, Floats] = {}
-            for name in self.names_of(Family.SIGMA):
+            for name in self._names[Family.SIGMA]:
                 said = self._models[name].observe(self._states[name], session)
                 sigmas[name] = np.where(np.isfinite(said) & (said > 0.0), said, np.nan)
             session.sigma, trust = self._stated(sigmas)
             limit = self._limit * session.sigma
-            for name in self.names_of(Family.MU):
+            for name in self._names[Family.MU]:
                 said = self._models[name].observe(self._states[name], session)
                 exists = np.isfinite(said) & np.isfinite(session.sigma)
                 clipped = np.where(exists, np.clip(said, -limit, limit), np.nan)
@@ -182,10 +191,8 @@ class Fold:
         return sigma, np.where(speaks, trusts, 0.0).sum(axis=0) / len(names)
 
     def _trust(self, name: str) -> Floats:
-        model = self._models[name]
-        if isinstance(model, FittedNightly):
-            return model.trust(self._states[name])
-        return np.ones(self._states[TAPE]["highest"].shape)
+        model = self._fitted.get(name)
+        return self._full_trust if model is None else model.trust(self._states[name])
 
     def pack(self) -> bytes:
         """Save everything that is hot; a fold restored from it continues bit-equal."""

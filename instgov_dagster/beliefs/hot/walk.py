@@ -120,21 +120,27 @@ def loads_of(panel: MarketPanel) -> dict[int, Parameters]:
     """Lay the good fits out by the session they were fitted through; others are left out."""
     if panel.fits is None:
         return {}
-    place = {symbol: j for j, symbol in enumerate(panel.symbols)}
-    days = {day: t for t, day in enumerate(panel.dates.astype("datetime64[D]").tolist())}
+    dates = panel.dates.astype("datetime64[D]")
+    begin, end = dates[[0, -1]].tolist()
     good = panel.fits.filter(
         pl.col("omega").is_not_null()
-        & pl.col("symbol").is_in(list(place))
-        & pl.col("fitted_session").is_in(list(days))
+        & pl.col("fitted_session").is_between(begin, end)
+        & pl.col("symbol").is_in(panel.symbols)
     ).sort("fitted_session", "symbol")
-    return {
-        days[day]: Parameters(
-            MODEL_ID,
-            np.array([place[symbol] for symbol in rows["symbol"].to_list()], dtype=np.float64),
-            {name: rows[name].to_numpy() for name in PARAMETERS},
-        )
-        for (day,), rows in good.group_by("fitted_session", maintain_order=True)
-    }
+    if good.is_empty():
+        return {}
+    fitted = good["fitted_session"].to_numpy().astype("datetime64[D]")
+    place = {symbol: j for j, symbol in enumerate(panel.symbols)}
+    columns = np.array([place[symbol] for symbol in good["symbol"].to_list()], dtype=np.float64)
+    numbers = {name: good[name].to_numpy() for name in PARAMETERS}
+    starts = np.flatnonzero(np.append(True, fitted[1:] != fitted[:-1])).tolist()
+    loads = {}
+    for start, stop in zip(starts, [*starts[1:], fitted.size], strict=True):
+        session, rows = int(np.searchsorted(dates, fitted[start])), slice(start, stop)
+        if dates[session] == fitted[start]:
+            mine = {name: values[rows] for name, values in numbers.items()}
+            loads[session] = Parameters(MODEL_ID, columns[rows], mine)
+    return loads
 
 
 def walk(

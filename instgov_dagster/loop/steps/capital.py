@@ -82,7 +82,7 @@ class _Brought:
 
     @classmethod
     def of(cls, tables: Tables) -> "_Brought":
-        told = tables["cvar_coverage"].select("test", "scope", "value", "outcomes").iter_rows()
+        told = tables["cvar_coverage"][["test", "scope", "value", "outcomes"]].iter_rows()
         return cls(
             health=RowsByName(tables["model_decay_metrics"], "model_id", ("is_healthy",)),
             returns=RowsByName(tables["strategy_returns"], "strategy_id", RESULTS),
@@ -181,7 +181,7 @@ def roll_to_sessions(rows: Columns, sessions: NDArray[np.datetime64]) -> Columns
 
 def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
     """Name a breakdown of half or more of the strategies together as a cause to halt."""
-    told = frame.select("strategy_id", "reason_codes").iter_rows()
+    told = frame[["strategy_id", "reason_codes"]].iter_rows()
     broken = [name for name, codes in told if ReasonCode.MASS_DRAWDOWN_REVIEW.value in codes]
     if not broken:
         return ()

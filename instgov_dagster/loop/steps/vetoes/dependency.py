@@ -147,7 +147,7 @@ def replaceable_routes(governed: pl.DataFrame, context: NightContext) -> dict[st
     routes: dict[str, frozenset[str]] = {}
     if context.market is not Market.LIVE:
         return routes  # one folder, or one simulation, is the only route of every class
-    rows = governed.filter(pl.col("is_eligible")).select("symbol", "asset_class", "provider")
+    rows = governed.filter(pl.col("is_eligible"))[["symbol", "asset_class", "provider"]]
     for symbol, kind, provider in rows.iter_rows():
         if set(history_providers(AssetClass(kind))) & context.entitled - {provider}:
             routes[provider] = routes.get(provider, frozenset()) | {symbol}
@@ -164,5 +164,5 @@ def stale_symbols(
     if bars["is_restated"].any():
         late = bars.filter(pl.col("is_restated") & (pl.col("known_at") > since))
         revised = frozenset(late["symbol"].to_list())
-    told = governed.select("symbol", "status").iter_rows()
+    told = governed[["symbol", "status"]].iter_rows()
     return np.array([s in revised or k == SymbolStatus.STALE for s, k in told], dtype=np.bool_)

@@ -111,7 +111,7 @@ def _bars_of(bars: pl.DataFrame, days: NDArray[np.datetime64]) -> _Bars:
     if not days.size:
         return {}
     is_asked = pl.Series(np.isin(bars["date"].to_numpy(), days))
-    told = bars.select("symbol", "date", "low", "high").filter(is_asked)
+    told = bars[["symbol", "date", "low", "high"]].filter(is_asked)
     rows = (
         told.group_by("symbol", "date").agg(pl.col("low").min(), pl.col("high").max()).iter_rows()
     )

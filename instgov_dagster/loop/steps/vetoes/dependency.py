@@ -131,8 +131,9 @@ def _without_last_bar(tables: Tables, context: NightContext) -> dict[str, pl.Dat
 
 def history_without_last_bar(price_history: pl.DataFrame) -> pl.DataFrame:
     """Leave out the last day on which a stock has a bar, and all that came after it."""
-    stocks = price_history.filter(pl.col("asset_class") == AssetClass.STOCKS.value)
-    last = (stocks if stocks.height else price_history)["date"].max()
+    days = price_history["date"]
+    of_stocks = days.filter(price_history["asset_class"] == AssetClass.STOCKS.value)
+    last = (of_stocks if of_stocks.len() else days).max()
     return price_history.filter(pl.col("date") < last)
 
 

@@ -122,11 +122,9 @@ def _known(
     own: _Own, days: NDArray[np.datetime64], bars: _Bars, price: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     # The fills whose bar is known, and its ends; a bar without a high has the fill's own price.
-    low, high = (
-        bars.get((own.name, days[own.tested[0]].item()), (None, None))
-        if (own.tested.size)
-        else (None, None)
-    )
+    low = high = None
+    if own.tested.size:
+        low, high = bars.get((own.name, days[own.tested[0]].item()), (None, None))
     if low is None:
         none = np.zeros(0)
         return own.tested[:0], none, none

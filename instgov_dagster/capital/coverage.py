@@ -115,7 +115,7 @@ def kupiec(exceeded: NDArray[np.bool_], *, probability: float) -> LikelihoodRati
     _require_probability(probability)
     if exceeded.size == 0:
         raise ValueError("exceeded must hold at least one outcome, was empty")
-    n, x = exceeded.size, int(exceeded.sum())
+    n, x = exceeded.size, int(np.count_nonzero(exceeded))
     wanted = xlogy(x, probability) + xlogy(n - x, 1.0 - probability)
     seen = xlogy(x, x / n) + xlogy(n - x, 1.0 - x / n)
     return _ratio(2.0 * float(seen - wanted), 1)
@@ -142,12 +142,12 @@ def christoffersen(exceeded: NDArray[np.bool_]) -> LikelihoodRatio:
     if exceeded.size < 2:
         raise ValueError(f"exceeded must hold at least two outcomes, was {exceeded.size}")
     before, after = exceeded[:-1], exceeded[1:]
+    n, x = after.size, int(np.count_nonzero(after))
+    from_one, stayed = int(np.count_nonzero(before)), int(np.count_nonzero(before & after))
     chained = 0.0
-    for state in (False, True):
-        came = after[before == state]
-        n, x = came.size, int(came.sum())
-        chained += float(xlogy(x, x / max(n, 1)) + xlogy(n - x, 1.0 - x / max(n, 1)))
-    n, x = after.size, int(after.sum())
+    for left, came in ((n - from_one, x - stayed), (from_one, stayed)):
+        rate = came / max(left, 1)
+        chained += float(xlogy(came, rate) + xlogy(left - came, 1.0 - rate))
     alone = float(xlogy(x, x / n) + xlogy(n - x, 1.0 - x / n))
     return _ratio(2.0 * (chained - alone), 1)
 
@@ -227,7 +227,7 @@ def e_process(statistics: NDArray[np.float64], *, max_bet: float) -> NDArray[np.
     Parameters
     ----------
     statistics
-        Shape ``(n,)``, in time order, of outcomes that do not overlap.
+        Shape ``(..., n)``, in time order, of outcomes that do not overlap.
     max_bet
         Below 1: no single outcome takes all.
 
@@ -237,10 +237,11 @@ def e_process(statistics: NDArray[np.float64], *, max_bet: float) -> NDArray[np.
     20 at any time with a chance of at most 1/20.
     """
     excess = statistics - 1.0
-    up = np.concatenate([[0.0], np.cumsum(excess)])[:-1]
-    squares = np.concatenate([[0.0], np.cumsum(excess**2)])[:-1]
+    up, squares = np.zeros(excess.shape), np.zeros(excess.shape)
+    up[..., 1:] = np.cumsum(excess, axis=-1)[..., :-1]
+    squares[..., 1:] = np.cumsum(excess**2, axis=-1)[..., :-1]
     bets = np.clip(up / np.where(squares > 0.0, squares, 1.0), 0.0, max_bet)
-    wealth: NDArray[np.float64] = np.cumprod(1.0 + bets * excess, dtype=np.float64)
+    wealth: NDArray[np.float64] = np.cumprod(1.0 + bets * excess, axis=-1, dtype=np.float64)
     return wealth
 
 
@@ -263,11 +264,17 @@ def interleaved_e_process(
     -------
     Shape ``(n,)``: the mean after each outcome.
     """
-    total = np.zeros(statistics.size)
-    for lane in range(lanes):
-        mine = np.flatnonzero(places % lanes == lane)
-        wealth = np.concatenate([[1.0], e_process(statistics[mine], max_bet=max_bet)])
-        total += wealth[np.searchsorted(mine, np.arange(statistics.size), side="right")]
+    if not statistics.size:
+        return np.zeros(0)
+    is_mine = places % lanes == np.arange(lanes)[:, None]
+    seen = np.cumsum(is_mine, axis=1)  # of each lane, up to and with each outcome
+    lane, place = np.nonzero(is_mine)
+    # Lanes side by side, the short ones filled up with what is no evidence.
+    fed = np.ones((lanes, int(seen[:, -1].max())))
+    fed[lane, seen[lane, place] - 1] = statistics[place]
+    wealth = np.ones((lanes, fed.shape[1] + 1))
+    wealth[:, 1:] = e_process(fed, max_bet=max_bet)
+    total: NDArray[np.float64] = np.take_along_axis(wealth, seen, axis=1).sum(axis=0)
     return total / lanes
 
 

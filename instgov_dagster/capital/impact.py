@@ -173,7 +173,8 @@ def annual_volatility(price_history: pl.DataFrame, *, policy: ImpactPolicy) -> p
     before = pl.col("price").shift(1).over("symbol")
     change = pl.when(before > 0.0).then(pl.col("price") / before - 1.0)
     recent = (
-        price_history.sort("symbol", "date")
+        price_history[["symbol", "date", "price", "asset_class"]]
+        .sort("symbol", "date")
         .with_columns(change=change, years=years)
         .filter(pl.col("years").is_not_null())
         .group_by("symbol", maintain_order=True)
@@ -218,8 +219,8 @@ def estimate_market_impact(
     volatility = dict(annual_volatility(price_history, policy=policy).iter_rows())
     names = sorted(volatility)
     spreads = dict(estimate_spreads(price_history, policy=policy).iter_rows())
-    volumes = dict(adv.select("symbol", "adv_usd").iter_rows())
-    last = last_prices.select("symbol", "last_close", "last_session").iter_rows()
+    volumes = dict(adv[["symbol", "adv_usd"]].iter_rows())
+    last = last_prices[["symbol", "last_close", "last_session"]].iter_rows()
     closes = {symbol: (close, session) for symbol, close, session in last}
     impact = impact_coefficients(
         np.array([volumes.get(name) for name in names], dtype=np.float64),

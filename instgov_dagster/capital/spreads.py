@@ -114,7 +114,7 @@ def estimate_spreads(price_history: pl.DataFrame, *, policy: ImpactPolicy) -> pl
     ends = (
         np.flatnonzero((rows["symbol"] != rows["symbol"].shift(-1)).fill_null(value=True)) + 1
     ).tolist()
-    last = rows.select("symbol", "asset_class")[[end - 1 for end in ends]]
+    last = rows[["symbol", "asset_class"]][[end - 1 for end in ends]]
     found = np.array([policy.spread_floor_bps.of(AssetClass(kind)) for kind in last["asset_class"]])
     # Symbols with as many usable sessions are estimated side by side.
     alike: dict[int, list[tuple[int, NDArray[np.intp]]]] = {}

@@ -228,6 +228,11 @@ def _blocks(
     )
 
 
+def _scenarios(tables: Mapping[str, pl.DataFrame], policy: Policy) -> ScenarioSet:
+    names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
+    return scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
+
+
 def _scenario_index(symbols: tuple[str, ...], scenarios: ScenarioSet) -> NDArray[np.intp]:
     columns = {name: i for i, name in enumerate(scenarios.symbols)}
     return np.array([columns.get(name, -1) for name in symbols], dtype=np.intp)
@@ -274,13 +279,10 @@ def snapshot_from_tables(
     """
     governed = tables["data_governance"].filter(~pl.col("is_reference")).sort("symbol")
     symbols = tuple(governed["symbol"].to_list())
-    impact = governed.select("symbol").join(
-        tables["market_impact"], on="symbol", how="left", maintain_order="left"
-    )
-    asset_class = tuple(AssetClass(name) for name in governed["asset_class"].to_list())
+    costs = tables["market_impact"]
+    impact = governed.select("symbol").join(costs, on="symbol", how="left", maintain_order="left")
     strategies = _strategies(tables["strategy_lifecycle_log"], policy)
-    names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
-    scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=policy.cvar)
+    scenarios = _scenarios(tables, policy)
     last_close = _column(impact, "last_close")
     spread, cost = _column(impact, "spread_bps"), _column(impact, "market_impact_bps")
     status = tuple(SymbolStatus(name) for name in governed["status"].to_list())
@@ -291,7 +293,7 @@ def snapshot_from_tables(
         content=Digest(partial(_content_sha256, dict(tables))),
         asof=asof,
         symbols=symbols,
-        asset_class=asset_class,
+        asset_class=tuple(AssetClass(name) for name in governed["asset_class"].to_list()),
         sector=tuple(governed["sector"].to_list()),
         status=status,
         symbol_reasons=_codes(governed),

@@ -24,7 +24,7 @@ from instgov_dagster.governance.state import cause_of
 from instgov_dagster.governance.veto import vetoes_from_frame
 from instgov_dagster.loop.folding.attribution import sum_returns
 from instgov_dagster.loop.steps.context import NightContext, Tables
-from instgov_dagster.loop.steps.rows import Columns, RowsByName
+from instgov_dagster.loop.steps.rows import Columns, RowsByName, last_rows
 from instgov_dagster.loop.steps.stress import scenario_symbols
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.capital import CoverageTest
@@ -82,7 +82,7 @@ class _Brought:
 
     @classmethod
     def of(cls, tables: Tables) -> "_Brought":
-        told = tables["cvar_coverage"].select("test", "scope", "value", "outcomes").iter_rows()
+        told = tables["cvar_coverage"][["test", "scope", "value", "outcomes"]].iter_rows()
         return cls(
             health=RowsByName(tables["model_decay_metrics"], "model_id", ("is_healthy",)),
             returns=RowsByName(tables["strategy_returns"], "strategy_id", RESULTS),
@@ -181,7 +181,7 @@ def roll_to_sessions(rows: Columns, sessions: NDArray[np.datetime64]) -> Columns
 
 def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
     """Name a breakdown of half or more of the strategies together as a cause to halt."""
-    told = frame.select("strategy_id", "reason_codes").iter_rows()
+    told = frame[["strategy_id", "reason_codes"]].iter_rows()
     broken = [name for name, codes in told if ReasonCode.MASS_DRAWDOWN_REVIEW.value in codes]
     if not broken:
         return ()
@@ -191,15 +191,13 @@ def lifecycle_causes(frame: pl.DataFrame) -> tuple[Cause, ...]:
 def estimate_market(tables: Tables, context: NightContext) -> pl.DataFrame:
     """Estimate volume, volatility, spread and impact, one row a scenario symbol (roadmap 0.9)."""
     policy = context.policy
-    history = tables["price_history"].filter(pl.col("symbol").is_in(scenario_symbols(tables)))
-    impact = policy.impact
+    impact, symbols = policy.impact, scenario_symbols(tables)
     # A change needs the close before it: one session more than there are changes.
     needed = max(policy.sizing.adv_sessions, impact.spread_sessions, impact.volatility_sessions + 1)
-    by_symbol = history.sort("symbol", "date").group_by("symbol", maintain_order=True)
-    recent = by_symbol.tail(needed)
+    recent = last_rows(tables["price_history"], symbols, needed)
     prices = last_prices(recent)
     if prices.height < recent["symbol"].n_unique():  # some symbol's last price lies further back
-        prices = last_prices(history)
+        prices = last_prices(tables["price_history"].filter(pl.col("symbol").is_in(symbols)))
     return estimate_market_impact(
         recent,
         adv=average_dollar_volume(recent, policy.sizing),

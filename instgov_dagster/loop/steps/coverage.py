@@ -69,7 +69,7 @@ def forecast_risk(tables: Tables, context: NightContext) -> pl.DataFrame:
     config = context.policy.cvar
     names = tuple(sorted(tables["market_impact"]["symbol"].to_list()))
     scenarios = scenarios_from_frame(tables["stress_scenarios"], names, config=config)
-    closes = dict(tables["market_impact"].select("symbol", "last_close").iter_rows())
+    closes = dict(tables["market_impact"][["symbol", "last_close"]].iter_rows())
     book = book_of(tables)
     specs = {spec.strategy_id for spec in context.policy.models.strategies}
     scopes = sorted(specs | {row.strategy_id for row in book.holdings})
@@ -219,6 +219,7 @@ def realised_outcomes(past: pl.DataFrame, returns: HeldReturns) -> CoverageOutco
     return found.get(WHOLE_BOOK, _NO_OUTCOMES)
 
 
+_READ: Final = ("gross", "horizon_days", "session", "asof", "value_at_risk", "cvar")
 _NO_OUTCOMES: Final = CoverageOutcomes(
     ends=np.zeros(0, dtype="datetime64[D]"),
     places=np.zeros(0, dtype=np.intp),
@@ -236,31 +237,33 @@ def outcomes_by_scope(past: pl.DataFrame, returns: HeldReturns) -> dict[str, Cov
     Outcomes by scope; one without any is not among them.
     """
     known = returns.panel.dates[: returns.returns.shape[0]]
-    if not known.size:
+    if not known.size or past.is_empty():
         return {}
-    is_counted = (pl.col("gross") > 0.0) & (pl.col("horizon_days") == returns.horizon)
-    is_recent = pl.col("session") >= known[0].astype(date)
-    rows = past.filter(is_counted & is_recent).sort("scope", "session", "asof")
-    sessions, names = rows["session"].to_numpy().astype(known.dtype), rows["scope"]
+    names = sorted(set(past["scope"].to_list()))
+    scopes = past["scope"].cast(pl.Enum(names)).to_physical().to_numpy()
+    gross, horizons, sessions, nights, risks, tails = (past[n].to_numpy() for n in _READ)
+    is_counted = (gross > 0.0) & (horizons == returns.horizon) & (sessions >= known[0])
+    rows = np.flatnonzero(is_counted)
+    rows = rows[np.lexsort((nights[rows], sessions[rows], scopes[rows]))]
     # Of nights that stood on one session the last counts.
-    is_last = np.array((names != names.shift(-1)).fill_null(value=True))
-    is_last[:-1] |= sessions[1:] != sessions[:-1]
-    places = np.searchsorted(known, sessions)
-    is_known = known[np.minimum(places, known.size - 1)] == sessions
-    rows, places = rows.filter(pl.Series(is_last & is_known)), places[is_last & is_known]
-    losses = returns.losses(rows, places)
+    is_last = np.ones(rows.size, dtype=np.bool_)
+    is_last[:-1] = np.diff(scopes[rows].astype(np.int64)) != 0
+    is_last[:-1] |= sessions[rows[1:]] != sessions[rows[:-1]]
+    places = np.searchsorted(known, sessions[rows].astype(known.dtype))
+    is_known = known[np.minimum(places, known.size - 1)] == sessions[rows]
+    rows, places = rows[is_last & is_known], places[is_last & is_known]
+    losses = returns.losses(past[["symbols", "weights"]][rows], places)
     is_over = np.isfinite(losses)
-    rows, places, losses = rows.filter(pl.Series(is_over)), places[is_over], losses[is_over]
+    rows, places, losses = rows[is_over], places[is_over], losses[is_over]
     ends, numbers = returns.panel.dates[places + returns.horizon], returns.numbers[places]
-    risks, tails = rows["value_at_risk"].to_numpy(), rows["cvar"].to_numpy()
     out = {}
-    for scope in rows["scope"].unique().to_list():
-        mine = np.flatnonzero((rows["scope"] == scope).to_numpy())
-        out[scope] = CoverageOutcomes(
+    for code in np.unique(scopes[rows]).tolist():
+        mine = scopes[rows] == code
+        out[names[code]] = CoverageOutcomes(
             ends=ends[mine],
             places=numbers[mine],
-            value_at_risk=risks[mine],
-            cvar=tails[mine],
+            value_at_risk=risks[rows[mine]],
+            cvar=tails[rows[mine]],
             losses=losses[mine],
         )
     return out

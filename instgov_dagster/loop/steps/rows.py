@@ -1,6 +1,6 @@
 """What several steps of a night read of one table, read once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date
 from typing import Any, TypeAlias
 
@@ -47,6 +47,31 @@ def whole_panel(tables: Tables, context: NightContext, *, beside: Iterable[str] 
     found = price_panel(frame, tuple(sorted(names)), asof=context.asof, history=history)
     _LAST_PANELS[:] = [(frame, names, context, found)]
     return found
+
+
+def last_rows(frame: pl.DataFrame, symbols: Collection[str], n_rows: int) -> pl.DataFrame:
+    """Take the last rows of each of these symbols, sorted by symbol and date.
+
+    Parameters
+    ----------
+    frame
+        Columns ``symbol`` and ``date`` and any others, in any order; quick where each symbol's
+        rows lie together and by date.
+    """
+    names, days = frame["symbol"], frame["date"].to_numpy()
+    is_first = (names != names.shift(1)).fill_null(value=True).to_numpy()
+    starts = np.flatnonzero(is_first)
+    runs = dict(zip(names[starts].to_list(), starts.tolist(), strict=True))
+    if len(runs) < starts.size or not (is_first[1:] | (days[1:] > days[:-1])).all():
+        by_symbol = frame.filter(names.is_in(list(symbols))).sort("symbol", "date")
+        return by_symbol.group_by("symbol", maintain_order=True).tail(n_rows)
+    is_last = np.append(is_first, values=True)[1:] if names.len() else is_first
+    ends = dict(zip(runs, (np.flatnonzero(is_last) + 1).tolist(), strict=True))
+    kept = [
+        np.arange(max(runs[name], ends[name] - n_rows), ends[name])
+        for name in sorted(runs.keys() & set(symbols))
+    ]
+    return frame[np.concatenate(kept)] if kept else frame.clear()
 
 
 class RowsByName:

@@ -29,7 +29,7 @@ def scenario_symbols(tables: Tables) -> tuple[str, ...]:
         prices, so the book cannot be valued, measured or sold.
     """
     held = {row.symbol for row in book_of(tables).holdings}
-    governed = tables["data_governance"].select("symbol", "is_reference").iter_rows()
+    governed = tables["data_governance"][["symbol", "is_reference"]].iter_rows()
     unknown = sorted(held - {symbol for symbol, is_reference in governed if not is_reference})
     if unknown:
         raise SystemHalt(
@@ -44,7 +44,7 @@ def build_stress(tables: Tables, context: NightContext) -> pl.DataFrame:
     panel = whole_panel(tables, context, beside=symbols)
     place = {symbol: i for i, symbol in enumerate(panel.symbols)}
     columns = np.array([place[symbol] for symbol in symbols], dtype=np.intp)
-    classes = dict(tables["data_governance"].select("symbol", "asset_class").iter_rows())
+    classes = dict(tables["data_governance"][["symbol", "asset_class"]].iter_rows())
     scenarios = build_scenarios(
         panel.dates,
         symbols,

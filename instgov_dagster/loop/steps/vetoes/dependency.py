@@ -131,8 +131,9 @@ def _without_last_bar(tables: Tables, context: NightContext) -> dict[str, pl.Dat
 
 def history_without_last_bar(price_history: pl.DataFrame) -> pl.DataFrame:
     """Leave out the last day on which a stock has a bar, and all that came after it."""
-    stocks = price_history.filter(pl.col("asset_class") == AssetClass.STOCKS.value)
-    last = (stocks if stocks.height else price_history)["date"].max()
+    days = price_history["date"]
+    of_stocks = days.filter(price_history["asset_class"] == AssetClass.STOCKS.value)
+    last = (of_stocks if of_stocks.len() else days).max()
     return price_history.filter(pl.col("date") < last)
 
 
@@ -147,7 +148,7 @@ def replaceable_routes(governed: pl.DataFrame, context: NightContext) -> dict[st
     routes: dict[str, frozenset[str]] = {}
     if context.market is not Market.LIVE:
         return routes  # one folder, or one simulation, is the only route of every class
-    rows = governed.filter(pl.col("is_eligible")).select("symbol", "asset_class", "provider")
+    rows = governed.filter(pl.col("is_eligible"))[["symbol", "asset_class", "provider"]]
     for symbol, kind, provider in rows.iter_rows():
         if set(history_providers(AssetClass(kind))) & context.entitled - {provider}:
             routes[provider] = routes.get(provider, frozenset()) | {symbol}
@@ -164,5 +165,5 @@ def stale_symbols(
     if bars["is_restated"].any():
         late = bars.filter(pl.col("is_restated") & (pl.col("known_at") > since))
         revised = frozenset(late["symbol"].to_list())
-    told = governed.select("symbol", "status").iter_rows()
+    told = governed[["symbol", "status"]].iter_rows()
     return np.array([s in revised or k == SymbolStatus.STALE for s, k in told], dtype=np.bool_)

@@ -111,7 +111,7 @@ def _bars_of(bars: pl.DataFrame, days: NDArray[np.datetime64]) -> _Bars:
     if not days.size:
         return {}
     is_asked = pl.Series(np.isin(bars["date"].to_numpy(), days))
-    told = bars.select("symbol", "date", "low", "high").filter(is_asked)
+    told = bars[["symbol", "date", "low", "high"]].filter(is_asked)
     rows = (
         told.group_by("symbol", "date").agg(pl.col("low").min(), pl.col("high").max()).iter_rows()
     )
@@ -122,11 +122,9 @@ def _known(
     own: _Own, days: NDArray[np.datetime64], bars: _Bars, price: NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
     # The fills whose bar is known, and its ends; a bar without a high has the fill's own price.
-    low, high = (
-        bars.get((own.name, days[own.tested[0]].item()), (None, None))
-        if (own.tested.size)
-        else (None, None)
-    )
+    low = high = None
+    if own.tested.size:
+        low, high = bars.get((own.name, days[own.tested[0]].item()), (None, None))
     if low is None:
         none = np.zeros(0)
         return own.tested[:0], none, none

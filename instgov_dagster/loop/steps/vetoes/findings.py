@@ -84,7 +84,7 @@ def settle(tables: Tables, context: NightContext) -> pl.DataFrame:
 
 def cleared_keys(clears: pl.DataFrame) -> frozenset[VetoKey]:
     """Read which vetoes operators cleared from rows of `CLEAR_SCHEMA`."""
-    rows = clears.select("strategy_id", "symbol", "reason_code", "raised_on").iter_rows()
+    rows = clears[["strategy_id", "symbol", "reason_code", "raised_on"]].iter_rows()
     return frozenset(
         VetoKey(strategy_id=k, symbol=s, reason_code=code, raised_on=day)
         for k, s, code, day in rows
@@ -197,8 +197,8 @@ _Readings = list[tuple[tuple[str, str], LimitReading]]
 def _decay_readings(tables: Tables, context: NightContext) -> _Readings:
     least, out = context.policy.veto.decay_min, []
     told: dict[str, list[tuple[str, float | None]]] = {}
-    columns = ("model_id", "symbol", "final_decay_factor")
-    for model, symbol, decay in tables["model_decay_metrics"].select(columns).iter_rows():
+    columns = ["model_id", "symbol", "final_decay_factor"]
+    for model, symbol, decay in tables["model_decay_metrics"][columns].iter_rows():
         told.setdefault(model, []).append((symbol, decay))
     for spec in context.policy.models.strategies:
         for symbol, decay in told.get(spec.model_id, []):
@@ -208,7 +208,7 @@ def _decay_readings(tables: Tables, context: NightContext) -> _Readings:
 
 
 def _history_readings(tables: Tables, tradable: frozenset[str]) -> _Readings:
-    rows = tables["history_coverage"].select("symbol", "rows", "required").iter_rows()
+    rows = tables["history_coverage"][["symbol", "rows", "required"]].iter_rows()
     return [
         (
             (ALL, symbol),
@@ -221,7 +221,7 @@ def _history_readings(tables: Tables, tradable: frozenset[str]) -> _Readings:
 
 def _quality_readings(tables: Tables, context: NightContext, tradable: frozenset[str]) -> _Readings:
     least = context.policy.quality.invalid_below
-    rows = tables["data_quality"].select("symbol", "quality_score", "rows").iter_rows()
+    rows = tables["data_quality"][["symbol", "quality_score", "rows"]].iter_rows()
     return [
         ((ALL, symbol), _floor("quality", ReasonCode.VETO_QUALITY, score, least, n))
         for symbol, score, n in rows
@@ -230,7 +230,7 @@ def _quality_readings(tables: Tables, context: NightContext, tradable: frozenset
 
 
 def _tradable(tables: Tables) -> frozenset[str]:
-    governed = tables["data_governance"].select("symbol", "is_reference").iter_rows()
+    governed = tables["data_governance"][["symbol", "is_reference"]].iter_rows()
     return frozenset(symbol for symbol, is_reference in governed if is_reference is False)
 
 

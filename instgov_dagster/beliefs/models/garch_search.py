@@ -127,7 +127,8 @@ class _Problem:
     def constrain(self, params: Floats) -> Floats:
         """Give what each constraint leaves, not below zero where it is kept."""
         # Of at most three terms each, added in the order of a dot product: the same bits.
-        return (self._rows * params).sum(axis=1) - self._floors
+        kept: Floats = (self._rows * params).sum(axis=1) - self._floors
+        return kept
 
     def constraint_slopes(self, params: Floats) -> Floats:
         """Measure the constraints' slopes by the same differences, ``(m, p)``."""

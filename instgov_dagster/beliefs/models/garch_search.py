@@ -1,10 +1,16 @@
 """The search of `arch` for a GJR-GARCH maximum, its derivatives taken without scipy's apparatus."""
 
 import warnings
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
+
+if TYPE_CHECKING:
+    from arch.univariate import GARCH
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +71,31 @@ def search_gjr(scaled: Floats) -> Found | None:
         return None  # what the optimiser raises on hopeless data: no fit, and it is said
 
 
+@cache
+def _law() -> "Callable[[Floats], GARCH]":
+    # `arch` is heavy at import: its law is taken up when the first fit is asked for.
+    from arch.univariate import GARCH
+    from arch.univariate.recursions import garch_recursion
+
+    class Gjr(GARCH):
+        """The law of `arch`; what its recursion reads of one series is laid out once."""
+
+        def __init__(self, returns: Floats) -> None:
+            super().__init__(p=1, o=1, q=1)
+            self._squares, self._signs = np.abs(returns) ** 2.0, np.sign(returns)
+
+        def compute_variance(
+            self, parameters: Any, resids: Any, sigma2: Any, backcast: Any, var_bounds: Any
+        ) -> Any:
+            garch_recursion(
+                parameters, self._squares, self._signs, sigma2, 1, 1, 1, resids.size, backcast,
+                var_bounds,
+            )  # fmt: skip
+            return sigma2
+
+    return Gjr
+
+
 class _Steps(NamedTuple):
     # The points a step away from one, (p, p), a row a parameter; and how far each step went, (p,).
     moved: Floats
@@ -73,12 +104,14 @@ class _Steps(NamedTuple):
 
 class _Problem:
     def __init__(self, scaled: Floats) -> None:
-        from arch.univariate import GARCH, StudentsT  # heavy at import
+        from arch.univariate import StudentsT  # heavy at import
 
-        self._law, self._errors = GARCH(p=1, o=1, q=1), StudentsT()
         self._returns = np.ascontiguousarray(scaled)
+        self._law, self._errors = _law()(self._returns), StudentsT()
+        self._squares = self._returns**2.0
         self._backcast = self._law.backcast(self._returns)
         self._variances = np.zeros(scaled.size)
+        self._terms, self._tails = np.empty(scaled.size), np.empty(scaled.size)
         first = self._law.starting_values(self._returns)
         self._limits = self._law.variance_bounds(self._returns)
         self._n = first.size
@@ -105,10 +138,20 @@ class _Problem:
         )
 
     def loss(self, params: Floats) -> float:
-        """Give the negative log-likelihood."""
-        variances = self.variances(params)
-        told: Any = self._errors.loglikelihood(params[self._n :], self._returns, variances)
-        lost: float = -1.0 * told
+        """Give the negative log-likelihood: that of ``StudentsT``, term by term in its order."""
+        variances, terms, tails = self.variances(params), self._terms, self._tails
+        nu = params[self._n]
+        level = gammaln((nu + 1) / 2) - gammaln(nu / 2) - np.log(np.pi * (nu - 2)) / 2
+        np.log(variances, out=terms)
+        terms *= 0.5
+        np.subtract(level, terms, out=terms)
+        np.multiply(variances, nu - 2, out=tails)
+        np.divide(self._squares, tails, out=tails)
+        tails += 1
+        np.log(tails, out=tails)
+        tails *= (nu + 1) / 2
+        terms -= tails
+        lost = -1.0 * float(terms.sum())
         self._last = params.copy(), lost
         return lost
 

@@ -85,13 +85,17 @@ def price_panel(
             column=pl.col("symbol").cast(pl.Enum(symbols), strict=False).to_physical(),
         )
         .filter(pl.col("column").is_not_null())
-        .sort("date")
         .collect()
     )
     days = (held["date"].to_numpy().astype("datetime64[D]") - first).astype(np.int64)
     session_of = np.searchsorted(dates, first + np.arange((end - start).days))
-    # Sorted by date: where a weekend's bars meet in one cell, the last of them stays.
-    prices[session_of[days], held["column"].to_numpy()] = held["price"].to_numpy()
+    cells = session_of[days] * len(symbols) + held["column"].to_numpy()
+    values, flat = held["price"].to_numpy(), prices.reshape(-1)
+    meets = _meeting(cells, flat.size)
+    flat[cells] = values
+    # Where a weekend's bars meet in one cell, the last of them stays.
+    by_day = meets[np.argsort(days[meets], kind="stable")]
+    flat[cells[by_day]] = values[by_day]
     return PricePanel(dates=dates, symbols=symbols, prices=fill_forward(prices))
 
 
@@ -148,18 +152,27 @@ def range_panel(
             row=(pl.col("date") - pl.lit(start)).dt.total_days(),
         )
         .filter(pl.col("column").is_not_null())
-        .sort("date")
         .collect()
     )
+    cells = session_of[held["row"].to_numpy()] * shape[1] + held["column"].to_numpy()
+    meets = _meeting(cells, shape[0] * shape[1])
     merged = (
-        held.with_columns(row=pl.Series(session_of[held["row"].to_numpy()], dtype=pl.Int64))
-        .group_by("row", "column", maintain_order=True)
+        held[meets]
+        .with_columns(cell=pl.Series(cells[meets], dtype=pl.Int64))
+        .sort("date")
+        .group_by("cell", maintain_order=True)
         .agg(pl.col("open").first(), pl.col("high").max(), pl.col("low").min())
     )
-    at = (merged["row"].to_numpy(), merged["column"].to_numpy())
     for name, values in empty.items():
-        values[at] = merged[name].fill_null(np.nan).to_numpy()
+        flat = values.reshape(-1)
+        flat[cells] = held[name].to_numpy()
+        flat[merged["cell"].to_numpy()] = merged[name].fill_null(np.nan).to_numpy()
     return RangePanel(**empty)
+
+
+def _meeting(cells: NDArray[np.int64], size: int) -> NDArray[np.intp]:
+    # The places of rows that share their cell with another one.
+    return np.flatnonzero(np.bincount(cells, minlength=size)[cells] > 1)
 
 
 def fill_forward(prices: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -190,11 +190,16 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else str(value)
     if isinstance(value, bool | int | str | dg.MetadataValue | dg.TableSchema):
         return value
+    return dg.MetadataValue.json(_json_of(value)) if isinstance(value, Collection) else str(value)
+
+
+def _json_of(value: Any) -> Any:
+    # What lies within JSON stays as deep as it is; what JSON has no word for is text.
     if isinstance(value, Mapping):
-        return dg.MetadataValue.json({str(key): plain(item) for key, item in value.items()})
-    if isinstance(value, Collection):
-        return dg.MetadataValue.json([str(item) for item in value])
-    return str(value)
+        return {str(key): _json_of(item) for key, item in value.items()}
+    if isinstance(value, Collection) and not isinstance(value, str):
+        return [_json_of(item) for item in value]
+    return plain(value)
 
 
 def counts(frame: "pl.DataFrame", column: str) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping
+from datetime import date
 from xml.etree import ElementTree as ET
 
 import dagster as dg
@@ -84,6 +85,11 @@ def test_a_number_stays_a_number_only_where_it_is_finite(value: float) -> None:
         ("text", "text"),
         ((), dg.MetadataValue.json([])),
         ({"a": None, 2: 1.5}, dg.MetadataValue.json({"a": "none", "2": 1.5})),
+        ((1, date(2025, 3, 12)), dg.MetadataValue.json([1, "2025-03-12"])),
+        (
+            {"spy": {"loss": float("nan"), "days": [{"n": 2}]}},
+            dg.MetadataValue.json({"spy": {"loss": "nan", "days": [{"n": 2}]}}),
+        ),
     ],
 )
 def test_every_value_becomes_metadata_and_nothing_becomes_the_word_none(

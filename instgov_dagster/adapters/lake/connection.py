@@ -18,6 +18,7 @@ SCHEMAS: Final = ("warehouse", "live")
 # Nothing is fetched behind our back, and two commits at once are tried again rather than lost.
 _SETTINGS: Final = (
     "SET TimeZone = 'UTC'",
+    "SET enable_progress_bar = false",  # `python -c` would find it in its standard output
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
 )

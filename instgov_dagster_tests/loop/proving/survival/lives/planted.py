@@ -19,7 +19,12 @@ from instgov_dagster.beliefs.models.garch_fit import SIGMA_FIT_SCHEMA
 from instgov_dagster.beliefs.predictive import read_law, standard_law
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory, fresh_memory
 from instgov_dagster.loop.proving.survival.knowing.history import History
-from instgov_dagster.loop.proving.survival.knowing.nights import KnownNight, Learnt, Nights
+from instgov_dagster.loop.proving.survival.knowing.nights import (
+    LANES,
+    KnownNight,
+    Learnt,
+    Nights,
+)
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.proving.survival.variants import GOVERNED
 from instgov_dagster.loop.proving.survival.walk import OperatorPolicy, Walk
@@ -124,10 +129,6 @@ class PlantedNights(Nights):
     def _fits(self, *_: object) -> pl.DataFrame:
         return pl.DataFrame(schema=SIGMA_FIT_SCHEMA)
 
-    def _walks(self, opened: Sequence[object]) -> dict[int, object]:  # type: ignore[override]
-        del opened
-        return {}
-
     def told(self, panel: MarketPanel, asof: date) -> dict[str, pl.DataFrame]:
         """Write the night's forecasts and the health of those who made them."""
         law = standard_law(self._models.forecast.predictive_dof)
@@ -179,18 +180,21 @@ class PlantedNights(Nights):
         self, days: Sequence[date], learnt: Learnt
     ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
         """Give the nights, their forecasts replaced."""
-        for day in days:  # one at a time: nothing is folded side by side
-            night = self._open(day, learnt)
-            known = self._known(night)
-            if night.panel is not None and night.panel.symbols:
-                told = self.told(night.panel, day)
-                known = replace(
-                    known,
-                    tables={**known.tables, **told},
-                    symbols=night.panel.symbols,
-                    without_last_bar=told,
-                )
-            yield known, learnt, learnt
+        for at in range(0, len(days), LANES):
+            opened = [self._open(day) for day in days[at : at + LANES]]
+            self._believe_regimes([night for night in opened if night.halted_at is None])
+            for night in opened:
+                self._learn(night, learnt)
+                known = self._known(night)
+                if night.panel is not None and night.panel.symbols:
+                    told = self.told(night.panel, night.context.asof)
+                    known = replace(
+                        known,
+                        tables={**known.tables, **told},
+                        symbols=night.panel.symbols,
+                        without_last_bar=told,
+                    )
+                yield known, learnt, learnt
 
 
 class PlantedWalk(Walk):

@@ -142,7 +142,10 @@ def _tail(answer: Answer) -> str:
         "CVaR forecast": found.cvar[at],
         "value at risk": found.value_at_risk[at],
     }
-    note = "at each night: what was forecast for five sessions, and what they brought"
+    note = "what a night forecast for five sessions, and what they brought"
+    if at.size < found.losses.size:
+        step = -(-found.losses.size // MOST_POINTS)
+        note += f"; of every {step} the night nearest to its limit"
     return line_chart("Five-session loss, fraction of NAV", x, series, note=note, ticks=ticks)
 
 

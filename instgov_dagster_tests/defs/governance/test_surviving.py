@@ -6,22 +6,24 @@ import dagster as dg
 import pytest
 
 from instgov_dagster.defs.governance.surviving import walked_survival
-from instgov_dagster.loop.proving.survival import spans
+from instgov_dagster.loop.proving.survival.spans import SPANS, Span
 from instgov_dagster_tests.defs.conftest import Installation, metadata_of, verdicts_of
 
 
-def test_a_span_is_walked_shown_and_judged(
-    fresh: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    short = spans.Span(start=date(2025, 3, 11), end=date(2025, 3, 12))
-    monkeypatch.setitem(spans.SPANS, "2015", short)
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
+def walked(place: Installation, start: date, end: date) -> dg.ExecuteInProcessResult:
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.ephemeral() as instance:
+        patch.setitem(SPANS, "2015", Span(start=start, end=end))
+        return dg.materialize(
             [walked_survival],
             partition_key="2015",
-            resources={"platform": fresh.platform()},
+            resources={"platform": place.platform()},
             instance=instance,
+            raise_on_error=False,
         )
+
+
+def test_a_span_is_walked_shown_and_judged(fresh: Installation) -> None:
+    result = walked(fresh, date(2025, 3, 11), date(2025, 3, 12))
     told = metadata_of(result, "survival_replay")
     assert told["sessions"] == 2
     assert told["benchmarks"]["spy_buy_and_hold"]["max_drawdown"] >= 0.0
@@ -34,18 +36,9 @@ def test_a_span_is_walked_shown_and_judged(
 
 
 def test_a_span_the_market_does_not_hold_fails_and_says_what_it_holds(
-    fresh: Installation, monkeypatch: pytest.MonkeyPatch
+    fresh: Installation,
 ) -> None:
-    before = spans.Span(start=date(1931, 3, 11), end=date(1931, 3, 12))
-    monkeypatch.setitem(spans.SPANS, "2015", before)
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize(
-            [walked_survival],
-            partition_key="2015",
-            resources={"platform": fresh.platform()},
-            instance=instance,
-            raise_on_error=False,
-        )
+    result = walked(fresh, date(1931, 3, 11), date(1931, 3, 12))
     assert not result.success
     (failed,) = [event for event in result.all_events if event.is_step_failure]
     assert "1931-03-1" in str(failed.step_failure_data.error_display_string)

@@ -90,12 +90,7 @@ def price_panel(
     days = (held["date"].to_numpy().astype("datetime64[D]") - first).astype(np.int64)
     session_of = np.searchsorted(dates, first + np.arange((end - start).days))
     cells = session_of[days] * len(symbols) + held["column"].to_numpy()
-    values, flat = held["price"].to_numpy(), prices.reshape(-1)
-    meets = _meeting(cells, flat.size)
-    flat[cells] = values
-    # Where a weekend's bars meet in one cell, the last of them stays.
-    by_day = meets[np.argsort(days[meets], kind="stable")]
-    flat[cells[by_day]] = values[by_day]
+    _put_last(prices.reshape(-1), cells, days, held["price"].to_numpy())
     return PricePanel(dates=dates, symbols=symbols, prices=fill_forward(prices))
 
 
@@ -168,6 +163,19 @@ def range_panel(
         flat[cells] = held[name].to_numpy()
         flat[merged["cell"].to_numpy()] = merged[name].fill_null(np.nan).to_numpy()
     return RangePanel(**empty)
+
+
+def _put_last(
+    flat: NDArray[np.float64],
+    cells: NDArray[np.int64],
+    days: NDArray[np.int64],
+    values: NDArray[np.float64],
+) -> None:
+    # Where a weekend's bars meet in one cell, the last of them stays.
+    meets = _meeting(cells, flat.size)
+    flat[cells] = values
+    by_day = meets[np.argsort(days[meets], kind="stable")]
+    flat[cells[by_day]] = values[by_day]
 
 
 def _meeting(cells: NDArray[np.int64], size: int) -> NDArray[np.intp]:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before a test loads numpy: see the package
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,7 +31,6 @@ def pytest_configure() -> None:
         if (name.startswith("INSTGOV_") and name != BARS_VARIABLE) or name in PROVIDER_VARIABLES:
             del os.environ[name]
     os.environ["DAGSTER_DISABLE_TELEMETRY"] = "1"
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")

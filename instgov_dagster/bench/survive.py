@@ -1,5 +1,6 @@
 """`instgov bench survive`: sessions walked a second, beside a simulator and a walk-forward."""
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -8,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from instgov_dagster.bench.ingest.worker import peak_rss_mb
+from instgov_dagster.adapters.runtime.processes.memory import peak_rss_mb
 from instgov_dagster.loop.proving.survival.keeping.memory import fresh_memory
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.proving.survival.run import open_world, walk_of
@@ -73,15 +74,21 @@ def _ours(world: World, field: Field, days: tuple[date, ...], limit: float) -> d
     del limit  # ours is walked to the end
     memories = {GOVERNED: fresh_memory(world.policy.nav_usd)}
     walk = walk_of({GOVERNED: world}, memories)
-    cpu = time.process_time()
+    cpu = _cpu_seconds()
     done = sum(1 for _ in walk.days(days))
     clocked = walk.clocked
     rest = clocked.seconds - clocked.fit_seconds
     return _row(
         OURS, field, days, "six strategies, CVaR auction, gates, vetoes, fills, lifecycles",
-        sessions=done, sessions_per_second=done / rest, cpu_seconds=time.process_time() - cpu,
-        fit_seconds=clocked.fit_seconds, rss_mb=peak_rss_mb(),
+        sessions=done, sessions_per_second=done / rest, cpu_seconds=_cpu_seconds() - cpu,
+        fit_seconds=clocked.fit_seconds, rss_mb=peak_rss_mb() + clocked.beside_rss_mb,
     )  # fmt: skip
+
+
+def _cpu_seconds() -> float:
+    # Of this process and of those it has ended.
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def _cvxportfolio(

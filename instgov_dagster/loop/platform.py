@@ -27,9 +27,9 @@ from instgov_dagster.adapters.runtime import (
     code_sha256,
 )
 from instgov_dagster.adapters.runtime.leases.postgres_lease import PostgresLease
+from instgov_dagster.adapters.runtime.processes.spread import ProcessSpread
 from instgov_dagster.adapters.runtime.shards import shard_count
 from instgov_dagster.adapters.runtime.turns import shared_turns
-from instgov_dagster.adapters.runtime.workers import ProcessSpread
 from instgov_dagster.adapters.store.errors import WarehouseCorrupt
 from instgov_dagster.adapters.store.warehouse import WarehouseResource
 from instgov_dagster.bars.calendars import is_session, knowledge_instant

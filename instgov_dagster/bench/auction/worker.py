@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from instgov_dagster.adapters.runtime.processes.memory import peak_rss_mb
 from instgov_dagster.bench.auction.arrays import (
     AuctionSize,
     Programme,
@@ -17,7 +18,6 @@ from instgov_dagster.bench.auction.arrays import (
     next_instance,
 )
 from instgov_dagster.bench.auction.engines import OURS, Answer, Engine, make_engine
-from instgov_dagster.bench.ingest.worker import peak_rss_mb
 from instgov_dagster.capital.auction.certificate import check_weights, objective_value
 from instgov_dagster.capital.auction.instance import AuctionInstance
 

@@ -3,18 +3,18 @@
 import importlib
 import json
 import os
-import resource
 import sys
 import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+from instgov_dagster.adapters.runtime.processes.memory import peak_rss_mb
+
 OURS = "instgov"
 PEER = "pandas-sqlite"
 ENGINES = (OURS, PEER)
 _MODULES = {OURS: "ours", PEER: "peer"}
-_MIB = 1024.0
 
 
 def measure(engine: str, folder: Path, home: Path, *, asof: date) -> dict[str, Any]:
@@ -46,20 +46,6 @@ def measure(engine: str, folder: Path, home: Path, *, asof: date) -> dict[str, A
         whole = sorted(name for name, score in first.scores.items() if score == 1.0)
         row["matrix_ms"] = round(module.time_matrix(home, whole, asof=asof), 1)
     return row
-
-
-def peak_rss_mb() -> float:
-    """Give the most memory this process ever held, in MiB.
-
-    Linux's ``ru_maxrss`` survives exec and would tell the parent's peak; ``VmHWM`` does not.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / _MIB
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / _MIB / (_MIB if sys.platform == "darwin" else 1.0)
 
 
 def main(arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from instgov_dagster.adapters.config import load_policy, load_universe
 from instgov_dagster.adapters.markets.files import FilesMarket
-from instgov_dagster.adapters.runtime.workers import ProcessSpread
+from instgov_dagster.adapters.runtime.processes.spread import ProcessSpread
 from instgov_dagster.bars.calendars import history_window, knowledge_instant
 from instgov_dagster.bars.classify import found_classes
 from instgov_dagster.bars.ingestion import stage_known_at

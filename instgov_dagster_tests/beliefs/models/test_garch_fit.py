@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from instgov_dagster.adapters.runtime.workers import ProcessSpread
+from instgov_dagster.adapters.runtime.processes.spread import ProcessSpread
 from instgov_dagster.beliefs.hot.tape import Floats
 from instgov_dagster.beliefs.hot.walk import no_fits, session_returns
 from instgov_dagster.beliefs.models import garch_fit

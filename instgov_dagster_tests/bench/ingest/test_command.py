@@ -5,10 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from instgov_dagster.adapters.runtime.processes.memory import peak_rss_mb
 from instgov_dagster.bench.ingest import command as ingest
 from instgov_dagster.bench.ingest import ours as ingest_ours
 from instgov_dagster.bench.ingest import peer as ingest_peer
-from instgov_dagster.bench.ingest.worker import ENGINES, measure, peak_rss_mb
+from instgov_dagster.bench.ingest.worker import ENGINES, measure
 from instgov_dagster.bench.synthetic_bars import SyntheticBars, write_bars
 from instgov_dagster.vocabulary.errors import InputError
 

@@ -15,7 +15,7 @@ from instgov_dagster.adapters.markets.simulated import SimulatedMarket
 from instgov_dagster.adapters.markets.simulation.parameters import WorldParameters
 from instgov_dagster.adapters.markets.simulation.quote_defects import NO_DEFECTS, QuoteDefects
 from instgov_dagster.adapters.runtime import RealClock
-from instgov_dagster.adapters.runtime.workers import ProcessSpread
+from instgov_dagster.adapters.runtime.processes.spread import ProcessSpread, usable_processors
 from instgov_dagster.bars.calendars import CALENDAR_START
 from instgov_dagster.governance.audit import frame_sha256, sha256_of
 from instgov_dagster.loop.platform import latest_session
@@ -157,13 +157,17 @@ def question_sha256(question: Question, world: World, days: tuple[date, ...]) ->
 
 
 def walk_of(worlds: Mapping[str, World], memories: Mapping[str, Memory]) -> Walk:
-    """Make the walk of some worlds, its fits spread over processes as a night's are."""
+    """Make the walk of some worlds, its fits spread over processes as a night's are.
+
+    Where there are two processors nights are made ahead of the walk.
+    """
     sigma = worlds[GOVERNED].policy.models.forecast.sigma
     return Walk(
         worlds,
         memories,
         operator=OperatorPolicy(),
         spread=ProcessSpread(parallel_from=sigma.parallel_from, workers=sigma.workers),
+        is_ahead=usable_processors() > 1,
     )
 
 

@@ -1,6 +1,6 @@
 """The walk: every session of a span, in order, with the operator's stated policy between them."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
@@ -8,11 +8,18 @@ from typing import Final
 
 import polars as pl
 
-from instgov_dagster.beliefs.models.garch_fit import FitJob, GjrFit, Spread, one_by_one
+from instgov_dagster.beliefs.models.garch_fit import Spread, one_by_one
 from instgov_dagster.loop.proving.survival.day import DayRun
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory
+from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead
+from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked, TimedFits
 from instgov_dagster.loop.proving.survival.knowing.history import History
-from instgov_dagster.loop.proving.survival.knowing.nights import KnownNight, Learnt, Nights
+from instgov_dagster.loop.proving.survival.knowing.nights import (
+    LANES,
+    KnownNight,
+    Learnt,
+    Nights,
+)
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.proving.survival.left import Day
 from instgov_dagster.loop.proving.survival.variants import GOVERNED
@@ -43,33 +50,6 @@ class OperatorPolicy:
         check_bounds(self)
 
 
-@dataclass(slots=True)
-class Clocked:
-    """What a walk has taken, seconds of real time: all of it, and of that the parameter fits.
-
-    The time of the counterfactual walks beside the governed one is not in it.
-    """
-
-    seconds: float = 0.0
-    fit_seconds: float = 0.0
-    fits: int = 0
-
-
-class _TimedFits:
-    # The same map over the same jobs, its time counted apart.
-    def __init__(self, spread: Spread, clocked: Clocked) -> None:
-        self._spread, self._clocked = spread, clocked
-
-    def __call__(
-        self, work: Callable[[FitJob], GjrFit | None], jobs: Sequence[FitJob]
-    ) -> Iterable[GjrFit | None]:
-        begun = perf_counter()
-        done = list(self._spread(work, jobs))
-        self._clocked.fit_seconds += perf_counter() - begun
-        self._clocked.fits += len(jobs)
-        return done
-
-
 class Walk:
     """Walks worlds side by side, the governed one first, each from its own memory on.
 
@@ -81,6 +61,9 @@ class Walk:
         Where each starts, and what it leaves.
     spread
         How independent fits are mapped; no result depends on it.
+    is_ahead
+        Whether nights are made in a process of their own while earlier ones are walked, where
+        there is more than one batch of them; no result depends on it.
     """
 
     def __init__(
@@ -90,10 +73,11 @@ class Walk:
         *,
         operator: OperatorPolicy,
         spread: Spread = one_by_one,
+        is_ahead: bool = False,
     ) -> None:
         self.world, self.memories, self.operator = worlds[GOVERNED], memories, operator
         self.clocked = Clocked()
-        self._spread = _TimedFits(spread, self.clocked)
+        self._spread, self._is_ahead = spread, is_ahead
         self._runs = {name: DayRun(world, memories[name]) for name, world in worlds.items()}
 
     @property
@@ -116,6 +100,7 @@ class Walk:
     def known_nights(self, days: Sequence[date]) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
         """Give what the nights of some days knew before they looked at any book."""
         history = self.world.history.without(self.memory.removed)
+        spread = TimedFits(self._spread, self.clocked)
         contexts = {
             day: NightContext(
                 asof=day,
@@ -124,14 +109,21 @@ class Walk:
                 universe=history.universe,
                 policy=self.world.policy,
                 entitled=frozenset(),
-                spread=self._spread,
+                spread=spread,
             )
             for day in days
         }
-        return self._nights(history, contexts).known(days, self.memory.learnt)
+        is_ahead = self._is_ahead and len(days) > LANES
+        make = self._nights_ahead if is_ahead else self._nights
+        return make(history, contexts).known(days, self.memory.learnt)
 
     def _nights(self, history: History, contexts: Mapping[date, NightContext]) -> Nights:
         return Nights(history, self.world.policy, contexts)
+
+    def _nights_ahead(self, history: History, contexts: Mapping[date, NightContext]) -> NightsAhead:
+        return NightsAhead(
+            history, self.world.policy, contexts, spread=self._spread, clocked=self.clocked
+        )
 
     def _until_removal(self, days: Sequence[date]) -> Iterator[Mapping[str, Day]]:
         begun = perf_counter()

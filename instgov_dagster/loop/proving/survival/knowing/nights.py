@@ -76,6 +76,13 @@ class Learnt:
     fits: pl.DataFrame
     trials: pl.DataFrame
 
+    def and_then(self, fits: pl.DataFrame, trials: pl.DataFrame) -> "Learnt":
+        """Give what is known once another night has fitted and counted."""
+        return Learnt(
+            fits=pl.concat([self.fits, fits], rechunk=True),
+            trials=pl.concat([self.trials, trials], rechunk=True),
+        )
+
 
 def nothing_learnt() -> Learnt:
     """Begin as a fresh home does."""
@@ -124,6 +131,16 @@ class Nights:
         self, days: Sequence[date], learnt: Learnt
     ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
         """Give each night with what it had learnt before, and what the next one has."""
+        for known, before, after in self.made(days, learnt):
+            # What lies before the window is only looked at with the book, and is large.
+            stressed = self._history.stressed(known.context.asof)
+            tables = {**known.tables, "stress_bars": stressed}
+            yield replace(known, tables=tables), before, after
+
+    def made(
+        self, days: Sequence[date], learnt: Learnt
+    ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
+        """Give the same without ``stress_bars``, which none of it depends on."""
         for at in range(0, len(days), LANES):
             opened = [self._open(day) for day in days[at : at + LANES]]
             self._believe_regimes([night for night in opened if night.halted_at is None])
@@ -138,13 +155,7 @@ class Nights:
         context = self._contexts[day]
         night = _Open(
             context=context,
-            tables={
-                "bars": self._history.known(day),
-                "stress_bars": self._history.stressed(day),
-                "symbol_classes": self._classes,
-                "provider_answers": _no_answers(),
-                "past_provider_answers": _no_answers().with_columns(asof=pl.lit(None, pl.Date)),
-            },
+            tables=given(self._history, self._classes, day),
             found=[],
         )
         for name, run, causes in _DATA_STEPS:
@@ -168,15 +179,15 @@ class Nights:
         panel = belief_steps.market_panel(night.tables, night.context)
         fits = self._fits(panel, learnt, night.context)
         night.tables["sigma_fits"] = fits
-        held = pl.concat([learnt.fits, fits], rechunk=True)
-        night.panel = replace(panel, fits=held)
         trials = record_trials(
             learnt.trials,
             forecast=self._policy.models.forecast,
             regime=self._policy.regime,
             evaluated=panel.dates[-1].astype("datetime64[D]").item(),
         )
-        return Learnt(fits=held, trials=pl.concat([learnt.trials, trials], rechunk=True))
+        after = learnt.and_then(fits, trials)
+        night.panel = replace(panel, fits=after.fits)
+        return after
 
     def _fits(self, panel: MarketPanel, learnt: Learnt, context: NightContext) -> pl.DataFrame:
         # On most nights nothing is due, and no return need be measured to say so.
@@ -312,8 +323,15 @@ _DATA_STEPS: Final = (
 )
 
 
-def _no_answers() -> pl.DataFrame:
-    return pl.DataFrame(schema=ANSWERS_SCHEMA)
+def given(history: History, classes: pl.DataFrame, day: date) -> dict[str, pl.DataFrame]:
+    """Give the tables of a night that are not made: bars, classes, and that nobody was asked."""
+    nobody = pl.DataFrame(schema=ANSWERS_SCHEMA)
+    return {
+        "bars": history.known(day),
+        "symbol_classes": classes,
+        "provider_answers": nobody,
+        "past_provider_answers": nobody.with_columns(asof=pl.lit(None, pl.Date)),
+    }
 
 
 def _last_row(night: _Open, kept: pl.DataFrame, walked: Walk) -> Bars | None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from instgov_dagster.loop.platform import DEFAULT_SEED
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory
 from instgov_dagster.loop.proving.survival.keeping.records import Records
+from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked
 from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.proving.survival.parity import Parity
 from instgov_dagster.loop.proving.survival.telling.measures import (
@@ -22,7 +23,6 @@ from instgov_dagster.loop.proving.survival.telling.measures import (
     state_days,
 )
 from instgov_dagster.loop.proving.survival.variants import GOVERNED
-from instgov_dagster.loop.proving.survival.walk import Clocked
 from instgov_dagster.vocabulary.bars import Market
 from instgov_dagster.vocabulary.capital import CoverageTest
 from instgov_dagster.vocabulary.config import Policy

@@ -176,7 +176,7 @@ class PlantedNights(Nights):
         )
         return {"model_forecasts": forecasts, "model_decay_metrics": health}
 
-    def known(
+    def made(
         self, days: Sequence[date], learnt: Learnt
     ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
         """Give the nights, their forecasts replaced."""

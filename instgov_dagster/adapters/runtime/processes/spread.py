@@ -1,5 +1,6 @@
 """Processes that share out independent work; what the work is, is no matter here."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,13 @@ from typing import TypeVar
 
 _Job = TypeVar("_Job")
 _Done = TypeVar("_Done")
+
+
+def usable_processors() -> int:
+    """Count the processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

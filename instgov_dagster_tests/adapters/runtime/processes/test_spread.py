@@ -2,7 +2,7 @@
 
 import math
 
-from instgov_dagster.adapters.runtime.workers import ProcessSpread
+from instgov_dagster.adapters.runtime.processes.spread import ProcessSpread
 
 
 def test_few_jobs_are_done_here_and_many_by_processes_with_the_same_answers() -> None:

@@ -1,0 +1,1 @@
+"""Processes beside the caller's: shared out, or asked in order."""

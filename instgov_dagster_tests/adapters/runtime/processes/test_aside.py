@@ -1,0 +1,134 @@
+"""A process beside this one: its answers in order, its failures here, its death said."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from multiprocessing import active_children
+from pathlib import Path
+
+import pytest
+
+from instgov_dagster.adapters.runtime.processes.aside import PROCESS, Aside, ProcessLost
+from instgov_dagster.vocabulary.errors import DataRejected
+from instgov_dagster.vocabulary.reasons import ReasonCode
+
+
+def adding(start: int) -> Callable[[int], Iterator[int]]:
+    """Begin what counts on from a number."""
+
+    def answer(question: int) -> Iterator[int]:
+        for more in range(question):
+            yield start + more
+
+    return answer
+
+
+def refusing(start: str) -> Callable[[int], Iterator[int]]:
+    """Begin what refuses an odd question after its first item."""
+
+    def answer(question: int) -> Iterator[int]:
+        yield question
+        if question % 2:
+            raise DataRejected(ReasonCode.INVALID_DATA, f"{start} {question}")
+
+    return answer
+
+
+def beginning_badly(start: str) -> Callable[[int], Iterator[int]]:
+    """Refuse to begin."""
+    raise ValueError(start)
+
+
+def ending(start: int) -> Callable[[int], Iterator[int]]:
+    """Begin what ends its process once it has answered in part."""
+
+    def answer(question: int) -> Iterator[int]:
+        yield question
+        os._exit(start)
+
+    return answer
+
+
+def mine() -> list[int | None]:
+    return [child.pid for child in active_children() if child.name == PROCESS]
+
+
+def test_questions_are_answered_in_order() -> None:
+    with Aside(adding, 10) as aside:
+        for question in (3, 0, 2):
+            aside.ask(question)
+        assert [aside.answer() for _ in range(3)] == [[10, 11, 12], [], [10, 11]]
+    assert mine() == []
+
+
+def test_a_refusal_there_is_raised_here_and_the_next_question_is_answered() -> None:
+    with Aside(refusing, "odd") as aside:
+        for question in (1, 2):
+            aside.ask(question)
+        with pytest.raises(DataRejected, match="odd 1") as caught:
+            aside.answer()
+        assert caught.value.reason_code is ReasonCode.INVALID_DATA
+        assert "in answer" in caught.value.__notes__[0]
+        assert aside.answer() == [2]
+
+
+def test_what_cannot_begin_says_why() -> None:
+    with Aside(beginning_badly, "no ground") as aside:
+        aside.ask(1)
+        with pytest.raises(ValueError, match="no ground"):
+            aside.answer()
+
+
+def test_a_process_that_ends_is_told_of_by_its_exit_code() -> None:
+    with Aside(ending, 7) as aside:
+        aside.ask(1)
+        with pytest.raises(ProcessLost, match="exit code 7"):
+            aside.answer()
+        with pytest.raises(ProcessLost, match="exit code 7"):
+            aside.ask(1)
+
+
+UNGUARDED = """
+from instgov_dagster.adapters.runtime.processes.aside import Aside
+from instgov_dagster_tests.adapters.runtime.processes.test_aside import adding
+
+with Aside(adding, "x" * 1_000_000) as aside:
+    aside.ask(1)
+    aside.answer()
+"""
+ORPHANED = """
+import os, signal
+from multiprocessing import active_children
+from instgov_dagster.adapters.runtime.processes.aside import Aside
+from instgov_dagster_tests.adapters.runtime.processes.test_aside import adding
+
+if __name__ == "__main__":
+    with Aside(adding, 1) as aside:
+        aside.ask(1)
+        aside.answer()
+        print(active_children()[0].pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_it_ends_by_itself_when_its_caller_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "orphaned.py"
+    script.write_text(ORPHANED, encoding="utf-8")
+    # Both write to one pipe, which ends when the last of them has ended: the deadline is for that.
+    done = subprocess.run(
+        [sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == -9
+    assert int(done.stdout) > 0
+
+
+def test_a_process_that_ends_before_it_began_does_not_hang_its_caller(tmp_path: Path) -> None:
+    # A script whose own start is not guarded is run again by the process it starts, and ends it.
+    script = tmp_path / "unguarded.py"
+    script.write_text(UNGUARDED, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert "ProcessLost: the process beside this one ended with exit code 1" in done.stderr

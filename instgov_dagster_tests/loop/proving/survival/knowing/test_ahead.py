@@ -1,0 +1,116 @@
+"""Nights made in a process of their own: the same to the last bit, and never waited for in vain."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from multiprocessing import active_children
+
+import polars as pl
+import pytest
+
+from instgov_dagster.adapters.runtime.processes.aside import PROCESS, ProcessLost
+from instgov_dagster.beliefs.models.garch_fit import one_by_one
+from instgov_dagster.governance.audit import frame_sha256
+from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead
+from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked
+from instgov_dagster.loop.proving.survival.knowing.nights import (
+    KnownNight,
+    Learnt,
+    Nights,
+    nothing_learnt,
+)
+from instgov_dagster.loop.proving.survival.knowing.world import World
+from instgov_dagster.loop.steps.context import NightContext
+from instgov_dagster_tests.loop.proving.survival.conftest import DAYS
+
+Night = tuple[KnownNight, Learnt, Learnt]
+
+
+def contexts_of(world: World) -> dict[date, NightContext]:
+    history = world.history
+    return {
+        day: NightContext(
+            asof=day,
+            known_at=history.context_instant(day),
+            market=history.market,
+            universe=history.universe,
+            policy=world.policy,
+            entitled=frozenset(),
+        )
+        for day in DAYS
+    }
+
+
+def ahead_of(world: World, clocked: Clocked) -> NightsAhead:
+    return NightsAhead(
+        world.history,
+        world.policy,
+        contexts_of(world),
+        spread=one_by_one,
+        clocked=clocked,
+        batch=2,
+    )
+
+
+def told(nights: Iterator[Night]) -> list[tuple[object, ...]]:
+    return [
+        (
+            known.context.asof,
+            {name: frame_sha256(table) for name, table in sorted(known.tables.items())},
+            known.found,
+            known.halted_at,
+            known.fold.pack() if known.fold else None,
+            known.symbols,
+            {name: frame_sha256(table) for name, table in known.without_last_bar.items()},
+            [frame_sha256(t) for learnt in lessons for t in (learnt.fits, learnt.trials)],
+        )
+        for known, *lessons in nights
+    ]
+
+
+def made_here(world: World, days: Sequence[date]) -> list[tuple[object, ...]]:
+    nights = Nights(world.history, world.policy, contexts_of(world))
+    return told(nights.known(days, nothing_learnt()))
+
+
+def test_nights_made_ahead_are_the_same_to_the_last_bit(world: World) -> None:
+    clocked = Clocked()
+    there = told(ahead_of(world, clocked).known(DAYS, nothing_learnt()))
+    assert there == made_here(world, DAYS)
+    assert clocked.fits > 0
+
+
+def test_a_halted_night_crosses_over_and_teaches_nothing(world: World) -> None:
+    # No bar of the last weeks: the histories end too early, and the night says so.
+    kept = world.history.versions.filter(pl.col("date") < DAYS[0] - timedelta(days=60))
+    cut = replace(world, history=replace(world.history, versions=kept))
+    (night,) = ahead_of(cut, Clocked()).known(DAYS[:1], nothing_learnt())
+    assert night[0].halted_at is not None
+    assert night[2].fits.is_empty()
+    assert told(iter([night])) == made_here(cut, DAYS[:1])
+
+
+def makers() -> list[int]:
+    return [child.pid for child in active_children() if child.name == PROCESS and child.pid]
+
+
+def test_a_maker_that_dies_is_told_of(world: World) -> None:
+    nights = ahead_of(world, Clocked()).known(DAYS, nothing_learnt())
+    next(nights)
+    (maker,) = makers()
+    os.kill(maker, signal.SIGKILL)
+    next(nights)  # of the batch that had crossed over
+    with pytest.raises(ProcessLost, match="exit code -9"):
+        next(nights)
+    assert maker not in makers()
+
+
+def test_a_walk_that_looks_away_leaves_no_process(world: World) -> None:
+    nights = ahead_of(world, Clocked()).known(DAYS, nothing_learnt())
+    next(nights)
+    (maker,) = makers()
+    nights.close()  # type: ignore[attr-defined]  # a generator
+    with pytest.raises(ProcessLookupError):
+        os.kill(maker, 0)

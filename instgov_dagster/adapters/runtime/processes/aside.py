@@ -1,5 +1,6 @@
 """A process beside this one that answers in order what it is asked; what that is, is no matter."""
 
+import atexit
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
@@ -69,6 +70,9 @@ class Aside(Generic[_Start, _Question, _Item]):
         """
         self._process.start()
         self._there.close()
+        # Where the context is never left, as that of a generator nobody closes, the interpreter
+        # would wait at its end for a process that waits for it.
+        atexit.register(self._end)
         try:
             self._send((self._begin, self._start))
         except BaseException:
@@ -86,6 +90,7 @@ class Aside(Generic[_Start, _Question, _Item]):
         self._end()
 
     def _end(self) -> None:
+        atexit.unregister(self._end)
         self._here.close()
         self._peak_rss_mb = peak_rss_mb(self._process.pid)
         self._process.kill()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -123,14 +124,15 @@ def survive(
     done, memories, records = held or (0, {}, Records())
     memories = memories or {name: fresh_memory(world.policy.nav_usd) for name in worlds}
     walk, last = walk_of(worlds, memories), None
-    for found in walk.days(days[done:]):
-        records.take(found)
-        done, last = done + 1, found[GOVERNED]
-        if out is not None and (done % CHECKPOINT_EVERY == 0 or done == len(days)):
-            records.settle(memories)
-            save(out, memories, records, done=done, question=digest)
-        if progress is not None:
-            progress(done, len(days))
+    with closing(walk.days(days[done:])) as walking:
+        for found in walking:
+            records.take(found)
+            done, last = done + 1, found[GOVERNED]
+            if out is not None and (done % CHECKPOINT_EVERY == 0 or done == len(days)):
+                records.settle(memories)
+                save(out, memories, records, done=done, question=digest)
+            if progress is not None:
+                progress(done, len(days))
     records.settle(memories)
     answered = answer(question, world, days, records, walk)
     answered.parity = check_parity(world, last) if last is not None else None

@@ -1,6 +1,7 @@
 """The walk: every session of a span, in order, with the operator's stated policy between them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 from time import perf_counter
@@ -85,16 +86,17 @@ class Walk:
         """The governed walk's own memory."""
         return self.memories[GOVERNED]
 
-    def days(self, days: Sequence[date]) -> Iterator[Mapping[str, Day]]:
+    def days(self, days: Sequence[date]) -> Generator[Mapping[str, Day]]:
         """Walk the days; each gives what every world left of it, by name."""
         left = list(days)
         while left:
             removed, done = self.memory.removed, 0
-            for found in self._until_removal(left):
-                done += 1
-                yield found
-                if self.memory.removed != removed:
-                    break
+            with closing(self._until_removal(left)) as walking:
+                for found in walking:
+                    done += 1
+                    yield found
+                    if self.memory.removed != removed:
+                        break
             left = left[done:]
 
     def known_nights(self, days: Sequence[date]) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
@@ -125,7 +127,7 @@ class Walk:
             history, self.world.policy, contexts, spread=self._spread, clocked=self.clocked
         )
 
-    def _until_removal(self, days: Sequence[date]) -> Iterator[Mapping[str, Day]]:
+    def _until_removal(self, days: Sequence[date]) -> Generator[Mapping[str, Day]]:
         begun = perf_counter()
         for known, before, after in self.known_nights(days):
             bars = self.world.history.day_bars(known.context.asof)

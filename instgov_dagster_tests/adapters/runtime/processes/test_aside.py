@@ -97,6 +97,20 @@ with Aside(adding, "x" * 1_000_000) as aside:
     aside.ask(1)
     aside.answer()
 """
+UNCLOSED = """
+from instgov_dagster.adapters.runtime.processes.aside import Aside
+from instgov_dagster_tests.adapters.runtime.processes.test_aside import adding
+
+def answers():
+    with Aside(adding, 1) as aside:
+        aside.ask(3)
+        yield from aside.answer()
+
+if __name__ == "__main__":
+    unclosed = answers()
+    print(next(unclosed))
+    raise SystemExit(3)
+"""
 ORPHANED = """
 import os, signal
 from multiprocessing import active_children
@@ -112,23 +126,28 @@ if __name__ == "__main__":
 """
 
 
-def test_it_ends_by_itself_when_its_caller_is_killed(tmp_path: Path) -> None:
-    script = tmp_path / "orphaned.py"
-    script.write_text(ORPHANED, encoding="utf-8")
-    # Both write to one pipe, which ends when the last of them has ended: the deadline is for that.
-    done = subprocess.run(
+def run(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+    """Run a script. All it starts write to its pipe: only when the last has ended does this."""
+    script = folder / "script.py"
+    script.write_text(program, encoding="utf-8")
+    return subprocess.run(
         [sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=60
     )
+
+
+def test_it_ends_by_itself_when_its_caller_is_killed(tmp_path: Path) -> None:
+    done = run(tmp_path, ORPHANED)
     assert done.returncode == -9
     assert int(done.stdout) > 0
 
 
 def test_a_process_that_ends_before_it_began_does_not_hang_its_caller(tmp_path: Path) -> None:
     # A script whose own start is not guarded is run again by the process it starts, and ends it.
-    script = tmp_path / "unguarded.py"
-    script.write_text(UNGUARDED, encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, str(script)], check=False, capture_output=True, text=True, timeout=60
-    )
+    done = run(tmp_path, UNGUARDED)
     assert done.returncode == 1
     assert "ProcessLost: the process beside this one ended with exit code 1" in done.stderr
+
+
+def test_a_context_that_is_never_left_holds_up_no_exit(tmp_path: Path) -> None:
+    done = run(tmp_path, UNCLOSED)
+    assert (done.returncode, done.stdout) == (3, "1\n")

@@ -6,6 +6,8 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from instgov_dagster.loop.proving.survival import run as run_module
+from instgov_dagster.loop.proving.survival import walk as walk_module
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory, fresh_memory
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.proving.survival.left import Day
@@ -28,9 +30,15 @@ def largest(memory: Memory) -> str:
     return max(stocks, key=lambda symbol: units(memory, symbol) * memory.marks[symbol])
 
 
+@pytest.mark.parametrize("ahead_from", [2, 32])
 def test_a_symbol_that_is_gone_is_realised_at_its_last_price_less_half_a_spread(
-    world: World, walked: tuple[list[Day], Memory]
+    world: World,
+    walked: tuple[list[Day], Memory],
+    ahead_from: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(walk_module, "LANES", ahead_from)
+    monkeypatch.setattr(run_module, "usable_processors", lambda: 2)
     symbol, last = largest(walked[1]), DAYS[-1]
     versions = world.history.versions
     kept = versions.filter((pl.col("symbol") != symbol) | (pl.col("date") <= last))
@@ -40,6 +48,7 @@ def test_a_symbol_that_is_gone_is_realised_at_its_last_price_less_half_a_spread(
     walk = walk_of({GOVERNED: gone}, {GOVERNED: memory})
     days = gone.history.sessions(DAYS[0], last + timedelta(days=11))
     held, walking = 0.0, walk.days(days)
+    assert (len(days) > ahead_from) is (ahead_from == 2)
     day = next(walking)[GOVERNED].date
     while not memory.removed:
         held = units(memory, symbol)

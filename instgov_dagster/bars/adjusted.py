@@ -1,5 +1,6 @@
 """The adjusted layer: splits the vendor left in, FX closes a day late, one total-return price."""
 
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -61,6 +62,90 @@ def adjust_bars(
         simulated on; ``price`` is the total return: ``adj_close`` where the vendor gives it on
         every row, else the close with recorded dividends reinvested.
     """
+    found = _adjusted(bars, universe=universe, asof=asof, policy=policy, history=history)
+    is_kept, rows = found.is_kept, found.rows
+    ids = pl.Series(found.series.ids[is_kept])
+    words = pl.Series([class_word(kind) for kind in rows.classes], dtype=pl.String)
+    symbols = pl.Series(rows.symbols, dtype=pl.String)
+    return pl.DataFrame(
+        {
+            "symbol": symbols.gather(ids),
+            "date": np.datetime64(rows.start) + _timed(found.series.days[is_kept]),
+            **{name: found.values[name][is_kept] for name in (*PRICES, "adj_close", "volume")},
+            "asset_class": words.gather(ids),
+            "price": found.price[is_kept],
+            "is_repaired": found.is_repaired[is_kept],
+        },
+        schema=PRICE_SCHEMA,
+        nan_to_null=True,
+    ).select(PRICE_SCHEMA.keys())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AdjustedPrices:
+    """The total-return prices of `adjust_bars` alone, each array ``(n,)``, by symbol and day.
+
+    Attributes
+    ----------
+    ids
+        Places in ``symbols``.
+    days
+        Counted from ``start``, the first day of the window.
+    price
+        Never NaN: a row without a price is left out.
+    """
+
+    symbols: tuple[str, ...]
+    start: date
+    ids: NDArray[np.int64]
+    days: NDArray[np.int64]
+    price: NDArray[np.float64]
+
+    def kept(self, is_kept: NDArray[np.bool_]) -> "AdjustedPrices":
+        """Give only some of the rows."""
+        rows = {name: getattr(self, name)[is_kept] for name in ("ids", "days", "price")}
+        return replace(self, **rows)
+
+
+def adjusted_prices(
+    bars: pl.DataFrame,
+    *,
+    universe: Universe,
+    asof: date,
+    policy: QualityPolicy,
+    history: HistoryPolicy,
+) -> AdjustedPrices:
+    """Give the prices of `adjust_bars`, of the same bars, without laying its table out."""
+    found = _adjusted(bars, universe=universe, asof=asof, policy=policy, history=history)
+    has_price = found.is_kept & ~np.isnan(found.price)
+    return AdjustedPrices(
+        symbols=found.rows.symbols,
+        start=found.rows.start,
+        ids=found.series.ids[has_price],
+        days=found.series.days[has_price],
+        price=found.price[has_price],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Adjusted:
+    # Arrays (k,) over the rows of the series; what is not kept is pending.
+    rows: BarRows
+    series: Series
+    values: dict[str, NDArray[np.float64]]
+    price: NDArray[np.float64]
+    is_repaired: NDArray[np.bool_]
+    is_kept: NDArray[np.bool_]
+
+
+def _adjusted(
+    bars: pl.DataFrame,
+    *,
+    universe: Universe,
+    asof: date,
+    policy: QualityPolicy,
+    history: HistoryPolicy,
+) -> _Adjusted:
     rows = gather_rows(bars, universe=universe, asof=asof, history=history, columns=_COLUMNS)
     series = usable_series(rows)
     values = {name: rows.values[name][series.rows] for name in _COLUMNS}
@@ -69,24 +154,18 @@ def adjust_bars(
     if is_late.any():
         _shift_closes(values, next_opens(rows, series, policy), is_late)
         is_repaired |= is_late
-    price = _price(values, series, rows)
-    is_kept = np.isfinite(values["close"])
-    days = (np.datetime64(rows.start) + series.days.astype("timedelta64[D]"))[is_kept]
-    ids = pl.Series(series.ids[is_kept])
-    words = pl.Series([class_word(kind) for kind in rows.classes], dtype=pl.String)
-    symbols = pl.Series(rows.symbols, dtype=pl.String)
-    return pl.DataFrame(
-        {
-            "symbol": symbols.gather(ids),
-            "date": days,
-            **{name: values[name][is_kept] for name in (*PRICES, "adj_close", "volume")},
-            "asset_class": words.gather(ids),
-            "price": price[is_kept],
-            "is_repaired": is_repaired[is_kept],
-        },
-        schema=PRICE_SCHEMA,
-        nan_to_null=True,
-    ).select(PRICE_SCHEMA.keys())
+    return _Adjusted(
+        rows=rows,
+        series=series,
+        values=values,
+        price=_price(values, series, rows),
+        is_repaired=is_repaired,
+        is_kept=np.isfinite(values["close"]),
+    )
+
+
+def _timed(days: NDArray[np.int64]) -> NDArray[np.timedelta64]:
+    return days.astype("timedelta64[D]")
 
 
 def report_fx_closes(

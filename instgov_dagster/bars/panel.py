@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from instgov_dagster.bars.adjusted import AdjustedPrices
 from instgov_dagster.bars.calendars import expected_sessions, history_window, last_closed_date
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster.vocabulary.policy.bars import HistoryPolicy
@@ -63,22 +64,11 @@ def price_panel(
     InputError
         If a symbol is asked for twice.
     """
-    if len(set(symbols)) != len(symbols):
-        raise InputError("symbols must be distinct, was with duplicates")
-    start, end = history_window(asof, history)
-    dates = expected_sessions(None, start, end)
-    dates = dates[dates <= np.datetime64(last_closed_date(None, asof, history))]
-    prices = np.full((dates.size, len(symbols)), np.nan)
-    if not symbols or not dates.size:
-        return PricePanel(dates=dates, symbols=symbols, prices=prices)
-    first = np.datetime64(start)
+    dates = _closed_sessions(symbols, asof, history)
+    start, _ = history_window(asof, history)
     held = (
         price_history.lazy()
-        .filter(
-            pl.col("date") >= start,
-            pl.col("date") <= dates[-1].astype(date),
-            pl.col("price").is_not_null(),
-        )
+        .filter(pl.col("date") >= start, pl.col("price").is_not_null())
         .select(
             "date",
             "price",
@@ -87,10 +77,60 @@ def price_panel(
         .filter(pl.col("column").is_not_null())
         .collect()
     )
-    days = (held["date"].to_numpy().astype("datetime64[D]") - first).astype(np.int64)
-    session_of = np.searchsorted(dates, first + np.arange((end - start).days))
-    cells = session_of[days] * len(symbols) + held["column"].to_numpy()
-    _put_last(prices.reshape(-1), cells, days, held["price"].to_numpy())
+    days = (held["date"].to_numpy().astype("datetime64[D]") - np.datetime64(start)).astype(np.int64)
+    columns = held["column"].to_numpy().astype(np.int64)
+    return _laid_out(symbols, dates, start, (columns, days, held["price"].to_numpy()))
+
+
+def panel_of_prices(
+    prices: AdjustedPrices, symbols: tuple[str, ...], *, asof: date, history: HistoryPolicy
+) -> PricePanel:
+    """Lay out prices as `price_panel` does, from their arrays.
+
+    Parameters
+    ----------
+    prices
+        Of the same day and history.
+
+    Raises
+    ------
+    InputError
+        If a symbol is asked for twice.
+    """
+    dates = _closed_sessions(symbols, asof, history)
+    places = {symbol: column for column, symbol in enumerate(symbols)}
+    columns = np.array([places.get(symbol, -1) for symbol in prices.symbols], dtype=np.int64)
+    column = columns[prices.ids]
+    asked = column >= 0
+    rows = (column[asked], prices.days[asked], prices.price[asked])
+    return _laid_out(symbols, dates, prices.start, rows)
+
+
+def _closed_sessions(
+    symbols: tuple[str, ...], asof: date, history: HistoryPolicy
+) -> NDArray[np.datetime64]:
+    if len(set(symbols)) != len(symbols):
+        raise InputError("symbols must be distinct, was with duplicates")
+    dates = expected_sessions(None, *history_window(asof, history))
+    return dates[dates <= np.datetime64(last_closed_date(None, asof, history))]
+
+
+def _laid_out(
+    symbols: tuple[str, ...],
+    dates: NDArray[np.datetime64],
+    start: date,
+    rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+) -> PricePanel:
+    # ``rows``: the column, the day since ``start`` and the price of each, ``(n,)``.
+    prices = np.full((dates.size, len(symbols)), np.nan)
+    if not symbols or not dates.size:
+        return PricePanel(dates=dates, symbols=symbols, prices=prices)
+    first = np.datetime64(start)
+    is_closed = rows[1] <= (dates[-1] - first).astype(np.int64)
+    columns, days, values = rows if is_closed.all() else (part[is_closed] for part in rows)
+    session_of = np.searchsorted(dates, first + np.arange(int(days.max(initial=-1)) + 1))
+    cells = session_of[days] * len(symbols) + columns
+    _put_last(prices.reshape(-1), cells, days, values)
     return PricePanel(dates=dates, symbols=symbols, prices=fill_forward(prices))
 
 

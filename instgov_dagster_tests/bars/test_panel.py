@@ -9,8 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from instgov_dagster.bars.adjusted import adjust_bars
-from instgov_dagster.bars.panel import PricePanel, fill_forward, price_panel, range_panel
+from instgov_dagster.bars.adjusted import adjust_bars, adjusted_prices
+from instgov_dagster.bars.panel import (
+    PricePanel,
+    fill_forward,
+    panel_of_prices,
+    price_panel,
+    range_panel,
+)
 from instgov_dagster.vocabulary.bars import AssetClass
 from instgov_dagster.vocabulary.errors import InputError
 from instgov_dagster_tests.bars.quality.frames import (
@@ -20,6 +26,7 @@ from instgov_dagster_tests.bars.quality.frames import (
     calm_bars,
     sessions,
     universe_of,
+    with_value,
 )
 
 BARS = pl.concat([calm_bars("AAA"), calm_bars("BTC-USD", AssetClass.CRYPTO)])
@@ -100,6 +107,50 @@ def test_a_symbol_asked_for_twice_is_refused() -> None:
 
 def test_no_symbols_make_an_empty_panel() -> None:
     assert panel(PRICES).prices.shape == (1257, 0)
+
+
+DEFECTS = {
+    "nan": {"close": float("nan")},
+    "zero": {"close": 0.0, "adj_close": 0.0},
+    "split": {"split": 2.0},
+    "without": {"adj_close": None, "dividend": 0.5},
+    "infinite": {"high": float("inf")},
+}
+KINDS = {"AAA": AssetClass.STOCKS, "BTC-USD": AssetClass.CRYPTO, "CL=F": AssetClass.COMMODITIES}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([*KINDS]), st.sampled_from([*DEFECTS]), st.integers(0, 1256)),
+        max_size=6,
+    )
+)
+def test_prices_laid_out_from_their_arrays_are_those_of_the_table(
+    defects: list[tuple[str, str, int]],
+) -> None:
+    frames = {symbol: calm_bars(symbol, kind) for symbol, kind in KINDS.items()}
+    for symbol, name, place in defects:
+        frames[symbol] = with_value(frames[symbol], place, **DEFECTS[name])
+    common = {"universe": universe_of(**KINDS), "asof": ASOF, "policy": QUALITY, "history": HISTORY}
+    bars, asked = pl.concat(frames.values()), ("BTC-USD", "stranger", "AAA")
+    prices = adjusted_prices(bars, **common)
+    found = panel_of_prices(prices, asked, asof=ASOF, history=HISTORY)
+    table = panel(adjust_bars(bars, **common), *asked)
+    assert found.prices.tobytes() == table.prices.tobytes()
+    assert np.array_equal(found.dates, table.dates)
+    recent = panel_of_prices(prices.kept(prices.days >= 900), asked, asof=ASOF, history=HISTORY)
+    first = np.searchsorted(table.dates, np.datetime64(prices.start) + 900)
+    assert np.isnan(recent.prices[:first]).all()
+    assert np.array_equal(recent.prices[-1], table.prices[-1], equal_nan=True)
+
+
+def test_arrays_of_prices_refuse_a_symbol_asked_for_twice() -> None:
+    prices = adjusted_prices(
+        BARS, universe=universe_of(AAA=AssetClass.STOCKS), asof=ASOF, policy=QUALITY,
+        history=HISTORY,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="symbols must be distinct"):
+        panel_of_prices(prices, ("AAA", "AAA"), asof=ASOF, history=HISTORY)
 
 
 @given(

@@ -6,9 +6,9 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from instgov_dagster.bars.adjusted import adjust_bars
+from instgov_dagster.bars.adjusted import adjusted_prices
 from instgov_dagster.bars.calendars import history_window
-from instgov_dagster.bars.panel import price_panel
+from instgov_dagster.bars.panel import panel_of_prices
 from instgov_dagster.bars.quality.score import score_bars
 from instgov_dagster.capital.scenarios import HeldPrices, build_scenarios, scenarios_to_frame
 from instgov_dagster.loop.steps.beliefs import eligible_symbols
@@ -77,7 +77,7 @@ def held_prices(
         return None
     before = replace(policy.history, window_days=(start - first).days)
     longest = replace(policy.history, window_days=(context.asof - first).days)
-    prices = adjust_bars(
+    prices = adjusted_prices(
         pl.concat([earlier, tables["bars"]]),
         universe=context.universe,
         asof=context.asof,
@@ -87,7 +87,9 @@ def held_prices(
     scores = score_bars(
         earlier, universe=context.universe, asof=start, policy=policy.quality, history=before
     )
-    invalid = scores.filter(pl.col("status") == SymbolStatus.INVALID_DATA)["symbol"].implode()
-    trusted = prices.filter((pl.col("date") >= start) | ~pl.col("symbol").is_in(invalid))
-    panel = price_panel(trusted, symbols, asof=context.asof, history=longest)
+    found = dict(scores[["symbol", "status"]].iter_rows())
+    is_invalid = np.array([found[name] == SymbolStatus.INVALID_DATA for name in prices.symbols])
+    is_trusted = (prices.days >= (start - first).days) | ~is_invalid[prices.ids]
+    trusted = prices if is_trusted.all() else prices.kept(is_trusted)
+    panel = panel_of_prices(trusted, symbols, asof=context.asof, history=longest)
     return HeldPrices(dates=panel.dates, prices=np.asarray(panel.prices))

@@ -2,7 +2,9 @@
 
 import os
 
-# Sums of one BLAS thread and of several differ in their last bits, and an optimiser turns those
-# into digits: what is decided may not depend on how many processors a machine has. It is read
-# when numpy and scipy are loaded, which nothing does before this package.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Sums of one thread of linear algebra and of several differ in their last bits, and an optimiser
+# turns those into digits: what is decided may not depend on how many processors a machine has.
+# Read when numpy and scipy are loaded, which neither our command nor Dagster does before this.
+for _library in ("OPENBLAS", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")

@@ -86,3 +86,7 @@ class WarehouseBusy(InstgovError):  # noqa: N818  # a state of the world, not a 
 
 class LakeUnavailable(InstgovError):  # noqa: N818  # a state of the world, not a mistake
     """The lake's catalog or data cannot be reached; what was to be pushed is pushed later."""
+
+
+class ProcessLost(InstgovError):  # noqa: N818  # a state of the world, not a mistake
+    """A process beside this one ended before it had answered (exit 3); it can be asked again."""

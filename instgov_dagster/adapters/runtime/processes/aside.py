@@ -1,28 +1,35 @@
 """A process beside this one that answers in order what it is asked; what that is, is no matter."""
 
-import atexit
+import pickle
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
+from multiprocessing.util import Finalize
 from traceback import format_exception
 from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
 
 from instgov_dagster.adapters.runtime.processes.memory import peak_rss_mb
+from instgov_dagster.vocabulary.errors import ProcessLost
 
 _Start = TypeVar("_Start")
 _Question = TypeVar("_Question")
 _Item = TypeVar("_Item")
+_Bytes: TypeAlias = bytes | bytearray | memoryview
 #: What such a process is called among the caller's children.
 PROCESS: Final = "aside"
 _ITEM: Final = "item"
 _DONE: Final = "done"
 _FAILED: Final = "failed"
-
-
-class ProcessLost(RuntimeError):  # noqa: N818  # what happened, not whose mistake
-    """The process beside this one ended before it had answered."""
+_UNGUARDED: Final = "; a script that starts one must begin under if __name__ == '__main__'"
+_KILLED: Final = ", killed: a system does so where memory is short"
+# multiprocessing ends what has such a number before it waits for processes at its own end.
+_BEFORE_WAITING: Final = 10
+# A process whose pipe is broken ends at once; one that does not is ended.
+_GRACE_SECONDS: Final = 5.0
 
 
 class Aside(Generic[_Start, _Question, _Item]):
@@ -38,8 +45,8 @@ class Aside(Generic[_Start, _Question, _Item]):
     Notes
     -----
     The process is spawned, not forked: the caller holds threads. It ignores an interrupt, which is
-    the caller's to handle, is killed when the context ends, and ends by itself when the caller is
-    gone: it holds nothing that could be left half-written.
+    the caller's to handle, and is killed when the context ends, so it may hold nothing that could
+    be left half-written. It ends by itself when the caller is gone.
     """
 
     def __init__(
@@ -53,7 +60,7 @@ class Aside(Generic[_Start, _Question, _Item]):
         # It is handed its end of the pipe alone: what it begins from could fill the one that
         # `multiprocessing` writes to, and hang where the process has ended before it read.
         self._process = context.Process(target=_serve, args=(self._there,), name=PROCESS)
-        self._peak_rss_mb = 0.0
+        self._peak_rss_mb, self._has_answered = 0.0, False
 
     @property
     def peak_rss_mb(self) -> float:
@@ -72,7 +79,9 @@ class Aside(Generic[_Start, _Question, _Item]):
         self._there.close()
         # Where the context is never left, as that of a generator nobody closes, the interpreter
         # would wait at its end for a process that waits for it.
-        atexit.register(self._end)
+        self._end = Finalize(
+            self, _end, args=(self._here, self._process), exitpriority=_BEFORE_WAITING
+        )
         try:
             self._send((self._begin, self._start))
         except BaseException:
@@ -87,14 +96,8 @@ class Aside(Generic[_Start, _Question, _Item]):
         trace: TracebackType | None,
     ) -> None:
         """End the process, whatever it is at."""
-        self._end()
-
-    def _end(self) -> None:
-        atexit.unregister(self._end)
-        self._here.close()
         self._peak_rss_mb = peak_rss_mb(self._process.pid)
-        self._process.kill()
-        self._process.join()
+        self._end()
 
     def ask(self, question: _Question) -> None:
         """Put a question; it is answered after those put before it.
@@ -122,6 +125,7 @@ class Aside(Generic[_Start, _Question, _Item]):
                 word, told = self._here.recv()
             except (EOFError, OSError) as error:
                 raise self._lost() from error
+            self._has_answered = True
             if word == _DONE:
                 return items
             if word == _FAILED:
@@ -135,30 +139,49 @@ class Aside(Generic[_Start, _Question, _Item]):
             raise self._lost() from error
 
     def _lost(self) -> ProcessLost:
-        self._process.join()
+        self._process.join(_GRACE_SECONDS)
+        code = self._process.exitcode
+        why = _KILLED if code == -signal.SIGKILL else "" if self._has_answered else _UNGUARDED
         return ProcessLost(
-            f"the process beside this one ended with exit code {self._process.exitcode}"
-            " before it had answered"
+            f"the process beside this one had not answered when it ended with exit code {code}{why}"
         )
+
+
+def _end(here: Connection, process: BaseProcess) -> None:
+    here.close()
+    process.kill()
+    process.join()
 
 
 class _Served:
     # What is begun from the first question on, so that a failure to begin is an answer as well.
+    # What is told is pickled here, so that what cannot be is one too.
     def __init__(self, begin: Callable[[Any], Callable[[Any], Iterable[Any]]], start: Any) -> None:
         self._begin, self._start = begin, start
         self._answers: Callable[[Any], Iterable[Any]] | None = None
 
-    def told(self, question: Any) -> Iterator[tuple[str, Any]]:
+    def told(self, question: Any) -> Iterator[_Bytes]:
         try:
             if self._answers is None:
                 self._answers = self._begin(self._start)
             for item in self._answers(question):
-                yield _ITEM, item
+                yield ForkingPickler.dumps((_ITEM, item))
         except Exception as error:  # noqa: BLE001  # raised again where the question was put
-            error.add_note("".join(format_exception(error)))
-            yield _FAILED, error
+            yield _failure(error)
         else:
-            yield _DONE, None
+            yield ForkingPickler.dumps((_DONE, None))
+
+
+def _failure(error: Exception) -> _Bytes:
+    # The error itself where it survives the way, else what it would have printed.
+    text = "".join(format_exception(error))
+    error.add_note(text)
+    try:
+        told = ForkingPickler.dumps((_FAILED, error))
+        pickle.loads(told)  # noqa: S301  # what was pickled in the line above
+    except Exception:  # noqa: BLE001  # whatever an error of somebody else's raises
+        return ForkingPickler.dumps((_FAILED, RuntimeError(text)))
+    return told
 
 
 def _serve(asked: Connection) -> None:
@@ -167,6 +190,6 @@ def _serve(asked: Connection) -> None:
         served = _Served(*asked.recv())
         while True:
             for said in served.told(asked.recv()):
-                asked.send(said)
+                asked.send_bytes(said)
     except (EOFError, ConnectionError):
         return  # who asked is gone

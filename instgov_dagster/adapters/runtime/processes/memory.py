@@ -11,14 +11,17 @@ _MIB: Final = 1024.0
 def peak_rss_mb(pid: int | None = None) -> float:
     """Give the most memory this process ever held, or another that still runs, in MiB.
 
-    Linux's ``ru_maxrss`` survives exec and would tell the parent's peak; ``VmHWM`` does not. Where
-    there is no ``/proc``, another process is not measured and gives 0.
+    Linux's ``ru_maxrss`` survives exec and would tell the parent's peak; ``VmHWM`` does not.
+    Another process that has ended, or where there is no ``/proc``, is not measured and gives 0.
     """
     status = Path("/proc") / ("self" if pid is None else str(pid)) / "status"
-    if status.is_file():
-        for line in status.read_text(encoding="ascii").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / _MIB
+    try:
+        lines = status.read_text(encoding="ascii").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / _MIB
     if pid is not None:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

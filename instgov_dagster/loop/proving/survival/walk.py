@@ -1,6 +1,6 @@
 """The walk: every session of a span, in order, with the operator's stated policy between them."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -99,7 +99,7 @@ class Walk:
                         break
             left = left[done:]
 
-    def known_nights(self, days: Sequence[date]) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
+    def known_nights(self, days: Sequence[date]) -> Generator[tuple[KnownNight, Learnt, Learnt]]:
         """Give what the nights of some days knew before they looked at any book."""
         history = self.world.history.without(self.memory.removed)
         spread = TimedFits(self._spread, self.clocked)
@@ -124,20 +124,26 @@ class Walk:
 
     def _nights_ahead(self, history: History, contexts: Mapping[date, NightContext]) -> NightsAhead:
         return NightsAhead(
-            history, self.world.policy, contexts, spread=self._spread, clocked=self.clocked
+            history,
+            self.world.policy,
+            contexts,
+            spread=self._spread,
+            clocked=self.clocked,
+            batch=LANES,
         )
 
     def _until_removal(self, days: Sequence[date]) -> Generator[Mapping[str, Day]]:
         begun = perf_counter()
-        for known, before, after in self.known_nights(days):
-            bars = self.world.history.day_bars(known.context.asof)
-            found = {GOVERNED: self._day(GOVERNED, known, (before, after), bars)}
-            self.clocked.seconds += perf_counter() - begun
-            for name in self._runs:
-                if name != GOVERNED:
-                    found[name] = self._day(name, known, (before, after), bars)
-            yield found
-            begun = perf_counter()
+        with closing(self.known_nights(days)) as nights:
+            for known, before, after in nights:
+                bars = self.world.history.day_bars(known.context.asof)
+                found = {GOVERNED: self._day(GOVERNED, known, (before, after), bars)}
+                self.clocked.seconds += perf_counter() - begun
+                for name in self._runs:
+                    if name != GOVERNED:
+                        found[name] = self._day(name, known, (before, after), bars)
+                yield found
+                begun = perf_counter()
 
     def _day(
         self, name: str, known: KnownNight, learnt: tuple[Learnt, Learnt], bars: pl.DataFrame

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from multiprocessing import active_children
 from pathlib import Path
+from pickle import PicklingError
 
 import pytest
 
-from instgov_dagster.adapters.runtime.processes.aside import PROCESS, Aside, ProcessLost
-from instgov_dagster.vocabulary.errors import DataRejected
+from instgov_dagster.adapters.runtime.processes.aside import PROCESS, Aside
+from instgov_dagster.vocabulary.errors import DataRejected, ProcessLost
 from instgov_dagster.vocabulary.reasons import ReasonCode
 
 
@@ -50,6 +51,24 @@ def ending(start: int) -> Callable[[int], Iterator[int]]:
     return answer
 
 
+class Odd(Exception):  # noqa: N818  # of somebody else's making
+    """An error that pickle cannot make again."""
+
+    def __init__(self, name: str, value: int) -> None:
+        super().__init__(f"{name} was {value}")
+
+
+def odd(start: str) -> Callable[[int], Iterator[object]]:
+    """Begin what fails in a way, or gives an item, that does not survive the way back."""
+
+    def answer(question: int) -> Iterator[object]:
+        if question:
+            raise Odd(start, question)
+        yield lambda: start
+
+    return answer
+
+
 def mine() -> list[int | None]:
     return [child.pid for child in active_children() if child.name == PROCESS]
 
@@ -77,6 +96,18 @@ def test_what_cannot_begin_says_why() -> None:
     with Aside(beginning_badly, "no ground") as aside:
         aside.ask(1)
         with pytest.raises(ValueError, match="no ground"):
+            aside.answer()
+
+
+def test_an_error_that_does_not_survive_the_way_is_told_in_words() -> None:
+    with Aside(odd, "it") as aside:
+        for question in (3, 0, 4):
+            aside.ask(question)
+        with pytest.raises(RuntimeError, match="Odd: it was 3"):
+            aside.answer()
+        with pytest.raises((RuntimeError, PicklingError, AttributeError), match="pickle"):
+            aside.answer()
+        with pytest.raises(RuntimeError, match="Odd: it was 4"):
             aside.answer()
 
 
@@ -110,6 +141,50 @@ if __name__ == "__main__":
     unclosed = answers()
     print(next(unclosed))
     raise SystemExit(3)
+"""
+UNCLOSED_BY_A_CHILD = """
+import multiprocessing
+from instgov_dagster.adapters.runtime.processes.aside import Aside
+from instgov_dagster_tests.adapters.runtime.processes.test_aside import adding
+
+kept = []
+
+def work():
+    aside = Aside(adding, 1)
+    kept.append(aside.__enter__())
+    aside.ask(3)
+    print(aside.answer(), flush=True)
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=work)
+    child.start()
+    child.join()
+    raise SystemExit(child.exitcode)
+"""
+SPREAD = """
+import os
+import threading
+from pathlib import Path
+from instgov_dagster.adapters.runtime.processes.aside import Aside
+from instgov_dagster.adapters.runtime.processes.spread import ProcessSpread
+
+BEGUN = Path(__file__).with_name("begun")
+
+def waiting(name):
+    BEGUN.open("w").write(name)
+    threading.Event().wait()
+
+def spreading(workers):
+    return lambda names: ProcessSpread(parallel_from=2, workers=workers)(waiting, names)
+
+if __name__ == "__main__":
+    os.mkfifo(BEGUN)
+    with Aside(spreading, 2) as aside:
+        aside.ask(["a", "b"])
+        told = ""
+        while len(told) < 2:
+            told += BEGUN.read_text()
+        print("".join(sorted(told)))
 """
 ORPHANED = """
 import os, signal
@@ -145,9 +220,19 @@ def test_a_process_that_ends_before_it_began_does_not_hang_its_caller(tmp_path: 
     # A script whose own start is not guarded is run again by the process it starts, and ends it.
     done = run(tmp_path, UNGUARDED)
     assert done.returncode == 1
-    assert "ProcessLost: the process beside this one ended with exit code 1" in done.stderr
+    assert "ended with exit code 1; a script that starts one must begin under if" in done.stderr
 
 
 def test_a_context_that_is_never_left_holds_up_no_exit(tmp_path: Path) -> None:
     done = run(tmp_path, UNCLOSED)
     assert (done.returncode, done.stdout) == (3, "1\n")
+
+
+def test_no_more_does_one_within_a_process_that_was_started_itself(tmp_path: Path) -> None:
+    done = run(tmp_path, UNCLOSED_BY_A_CHILD)
+    assert (done.returncode, done.stdout) == (0, "[1, 2, 3]\n")
+
+
+def test_processes_it_shares_work_out_to_end_with_it(tmp_path: Path) -> None:
+    done = run(tmp_path, SPREAD)
+    assert (done.returncode, done.stdout) == (0, "ab\n")

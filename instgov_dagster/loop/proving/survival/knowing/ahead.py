@@ -1,6 +1,6 @@
 """Nights made in a process of their own, a batch ahead of the walk that looks at them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from time import perf_counter
@@ -14,11 +14,10 @@ from instgov_dagster.beliefs.models.garch_fit import Spread
 from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked, TimedFits
 from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.proving.survival.knowing.nights import (
-    LANES,
     KnownNight,
     Learnt,
     Nights,
-    given,
+    with_bars,
 )
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.vocabulary.config import Policy
@@ -36,8 +35,9 @@ class _Start:
 
 
 class _Made(NamedTuple):
-    # A night as it crosses over: what is given is given again on this side, and the models are
-    # packed. ``trials`` are the night's own; the clock's parts are since the night before.
+    # A night as it crosses over: without its bars and what was fitted before, which are given to
+    # it on this side, and its models packed. ``trials`` are the night's own; the clock's parts are
+    # since the night before.
     tables: dict[str, pl.DataFrame]
     found: tuple[tuple[str, tuple[Cause, ...]], ...]
     halted_at: str | None
@@ -64,7 +64,7 @@ class _Maker:
             told, self._clocked.fit_seconds = self._clocked.fit_seconds, 0.0
             fits, self._clocked.fits = self._clocked.fits, 0
             yield _Made(
-                tables={name: t for name, t in known.tables.items() if name not in _GIVEN},
+                tables={n: t for n, t in known.tables.items() if n != "previous_sigma_fits"},
                 found=known.found,
                 halted_at=known.halted_at,
                 packed=known.fold.pack() if known.fold is not None else None,
@@ -74,17 +74,6 @@ class _Maker:
                 fit_seconds=told,
                 fits=fits,
             )
-
-
-_GIVEN = frozenset(
-    {
-        "bars",
-        "symbol_classes",
-        "provider_answers",
-        "past_provider_answers",
-        "previous_sigma_fits",
-    }
-)
 
 
 class NightsAhead:
@@ -108,15 +97,14 @@ class NightsAhead:
         *,
         spread: Spread,
         clocked: Clocked,
-        batch: int = LANES,
+        batch: int,
     ) -> None:
         self._history, self._policy, self._contexts = history, policy, contexts
         self._spread, self._clocked, self._batch = spread, clocked, batch
-        self._classes = history.classes()
 
     def known(
         self, days: Sequence[date], learnt: Learnt
-    ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
+    ) -> Generator[tuple[KnownNight, Learnt, Learnt]]:
         """Give each night with what it had learnt before, and what the next one has.
 
         Raises
@@ -125,7 +113,7 @@ class NightsAhead:
             If the process that makes them ends.
         """
         start = _Start(
-            history=self._history,
+            history=replace(self._history),  # without what it has laid out by day
             policy=self._policy,
             contexts={day: replace(self._contexts[day], spread=self._spread) for day in days},
             spread=self._spread,
@@ -167,17 +155,13 @@ class NightsAhead:
         if made.packed is not None:
             forecast, horizon = self._policy.models.forecast, self._policy.cvar.horizon_days
             fold = Fold(len(made.symbols), policy=forecast, horizon=horizon).restore(made.packed)
-        return KnownNight(
+        night = KnownNight(
             context=self._contexts[day],
-            tables={
-                **given(self._history, self._classes, day),
-                "stress_bars": self._history.stressed(day),
-                "previous_sigma_fits": before.fits,
-                **made.tables,
-            },
+            tables={**made.tables, "previous_sigma_fits": before.fits},
             found=made.found,
             halted_at=made.halted_at,
             fold=fold,
             symbols=made.symbols,
             without_last_bar=made.without_last_bar,
         )
+        return with_bars(night, self._history)

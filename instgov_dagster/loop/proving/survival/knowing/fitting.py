@@ -18,7 +18,8 @@ class Clocked:
     fit_seconds
         Where nights are made in a process of their own, only what the walk stood waiting for.
     beside_rss_mb
-        The most memory such a process held, MiB.
+        The most memory such a process held, MiB, without those it starts for fits of its own; 0
+        where there is none, or where a system does not tell.
     """
 
     seconds: float = 0.0

@@ -4,7 +4,7 @@ None of it depends on what is held, so it is made once for a walk and all its co
 functions are those of the night's own steps; only the models' fold runs for many nights at once.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Final, NamedTuple
@@ -37,6 +37,8 @@ from instgov_dagster.vocabulary.governance import Cause
 
 #: Nights whose models are folded side by side.
 LANES: Final = 32
+#: The tables of bars a night is given: of its window, and from before it.
+BARS: Final = ("bars", "stress_bars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,18 +131,15 @@ class Nights:
 
     def known(
         self, days: Sequence[date], learnt: Learnt
-    ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
+    ) -> Generator[tuple[KnownNight, Learnt, Learnt]]:
         """Give each night with what it had learnt before, and what the next one has."""
         for known, before, after in self.made(days, learnt):
-            # What lies before the window is only looked at with the book, and is large.
-            stressed = self._history.stressed(known.context.asof)
-            tables = {**known.tables, "stress_bars": stressed}
-            yield replace(known, tables=tables), before, after
+            yield with_bars(known, self._history), before, after
 
     def made(
         self, days: Sequence[date], learnt: Learnt
     ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
-        """Give the same without ``stress_bars``, which none of it depends on."""
+        """Give the same without `BARS`: they are large, and looked at again only with the book."""
         for at in range(0, len(days), LANES):
             opened = [self._open(day) for day in days[at : at + LANES]]
             self._believe_regimes([night for night in opened if night.halted_at is None])
@@ -163,6 +162,7 @@ class Nights:
             night.takes(name, table, causes(table) if causes else None)
             if night.halted_at is not None:
                 break
+        del night.tables["bars"]
         return night
 
     @staticmethod
@@ -323,8 +323,15 @@ _DATA_STEPS: Final = (
 )
 
 
+def with_bars(known: KnownNight, history: History) -> KnownNight:
+    """Give a night its `BARS`, as they were known."""
+    day = known.context.asof
+    bars = {"bars": history.known(day), "stress_bars": history.stressed(day)}
+    return replace(known, tables={**bars, **known.tables})
+
+
 def given(history: History, classes: pl.DataFrame, day: date) -> dict[str, pl.DataFrame]:
-    """Give the tables of a night that are not made: bars, classes, and that nobody was asked."""
+    """Give what a night's data is judged by: bars, classes, and that nobody was asked."""
     nobody = pl.DataFrame(schema=ANSWERS_SCHEMA)
     return {
         "bars": history.known(day),

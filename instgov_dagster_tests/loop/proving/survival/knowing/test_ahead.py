@@ -10,7 +10,7 @@ from multiprocessing import active_children
 import polars as pl
 import pytest
 
-from instgov_dagster.adapters.runtime.processes.aside import PROCESS, ProcessLost
+from instgov_dagster.adapters.runtime.processes.aside import PROCESS
 from instgov_dagster.beliefs.models.garch_fit import one_by_one
 from instgov_dagster.governance.audit import frame_sha256
 from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead
@@ -23,6 +23,7 @@ from instgov_dagster.loop.proving.survival.knowing.nights import (
 )
 from instgov_dagster.loop.proving.survival.knowing.world import World
 from instgov_dagster.loop.steps.context import NightContext
+from instgov_dagster.vocabulary.errors import ProcessLost
 from instgov_dagster_tests.loop.proving.survival.conftest import DAYS
 
 Night = tuple[KnownNight, Learnt, Learnt]
@@ -70,9 +71,11 @@ def told(nights: Iterator[Night]) -> list[tuple[object, ...]]:
     ]
 
 
-def made_here(world: World, days: Sequence[date]) -> list[tuple[object, ...]]:
+def made_here(
+    world: World, days: Sequence[date], learnt: Learnt | None = None
+) -> list[tuple[object, ...]]:
     nights = Nights(world.history, world.policy, contexts_of(world))
-    return told(nights.known(days, nothing_learnt()))
+    return told(nights.known(days, learnt or nothing_learnt()))
 
 
 def test_nights_made_ahead_are_the_same_to_the_last_bit(world: World) -> None:
@@ -80,16 +83,33 @@ def test_nights_made_ahead_are_the_same_to_the_last_bit(world: World) -> None:
     there = told(ahead_of(world, clocked).known(DAYS, nothing_learnt()))
     assert there == made_here(world, DAYS)
     assert clocked.fits > 0
+    assert clocked.beside_rss_mb > 0.0
+
+
+def test_nights_go_on_from_what_was_learnt_before(world: World) -> None:
+    (first,) = ahead_of(world, Clocked()).known(DAYS[:1], nothing_learnt())
+    learnt, clocked = first[2], Clocked()
+    assert learnt.fits.height > 0
+    assert told(ahead_of(world, clocked).known(DAYS[1:], learnt)) == made_here(
+        world, DAYS[1:], learnt
+    )
+    assert clocked.fits == 0  # none is due again within the week
 
 
 def test_a_halted_night_crosses_over_and_teaches_nothing(world: World) -> None:
-    # No bar of the last weeks: the histories end too early, and the night says so.
-    kept = world.history.versions.filter(pl.col("date") < DAYS[0] - timedelta(days=60))
-    cut = replace(world, history=replace(world.history, versions=kept))
-    (night,) = ahead_of(cut, Clocked()).known(DAYS[:1], nothing_learnt())
-    assert night[0].halted_at is not None
-    assert night[2].fits.is_empty()
-    assert told(iter([night])) == made_here(cut, DAYS[:1])
+    # The bars of the last weeks come only after the second night: its history ends too early.
+    late = world.history.context_instant(DAYS[1])
+    recent = pl.col("date").is_between(DAYS[0] - timedelta(days=60), DAYS[1], closed="left")
+    known_at = pl.when(recent).then(pl.lit(late).dt.offset_by("1s")).otherwise("known_at")
+    versions = world.history.versions.with_columns(
+        known_at=known_at.cast(world.history.versions.schema["known_at"])
+    )
+    behind = replace(world, history=replace(world.history, versions=versions))
+    nights = list(ahead_of(behind, Clocked()).known(DAYS, nothing_learnt()))
+    assert [known.halted_at is None for known, _, _ in nights] == [False, False, True]
+    assert nights[1][2].fits.is_empty()
+    assert nights[2][2].fits.height > 0
+    assert told(iter(nights)) == made_here(behind, DAYS)
 
 
 def makers() -> list[int]:
@@ -111,6 +131,6 @@ def test_a_walk_that_looks_away_leaves_no_process(world: World) -> None:
     nights = ahead_of(world, Clocked()).known(DAYS, nothing_learnt())
     next(nights)
     (maker,) = makers()
-    nights.close()  # type: ignore[attr-defined]  # a generator
+    nights.close()
     with pytest.raises(ProcessLookupError):
         os.kill(maker, 0)

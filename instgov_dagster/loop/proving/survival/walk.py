@@ -12,11 +12,10 @@ import polars as pl
 from instgov_dagster.beliefs.models.garch_fit import Spread, one_by_one
 from instgov_dagster.loop.proving.survival.day import DayRun
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory
-from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead
+from instgov_dagster.loop.proving.survival.knowing.ahead import AHEAD, NightsAhead
 from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked, TimedFits
 from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.proving.survival.knowing.nights import (
-    LANES,
     KnownNight,
     Learnt,
     Nights,
@@ -115,7 +114,7 @@ class Walk:
             )
             for day in days
         }
-        is_ahead = self._is_ahead and len(days) > LANES
+        is_ahead = self._is_ahead and len(days) > AHEAD
         make = self._nights_ahead if is_ahead else self._nights
         return make(history, contexts).known(days, self.memory.learnt)
 
@@ -129,7 +128,7 @@ class Walk:
             contexts,
             spread=self._spread,
             clocked=self.clocked,
-            batch=LANES,
+            batch=AHEAD,
         )
 
     def _until_removal(self, days: Sequence[date]) -> Generator[Mapping[str, Day]]:

@@ -74,8 +74,8 @@ def test_a_removal_begins_nights_anew_wherever_they_are_made(
     gone = without_after(world, largest(walked[1]), DAYS[-1])
     days = gone.history.sessions(DAYS[0], DAYS[-1] + timedelta(days=15))
     seen = []
-    for lanes, processors in ((len(days), 1), (2, 2)):
-        monkeypatch.setattr(walk_module, "LANES", lanes)
+    for batch, processors in ((len(days), 1), (2, 2)):
+        monkeypatch.setattr(walk_module, "AHEAD", batch)
         monkeypatch.setattr(run_module, "usable_processors", lambda told=processors: told)
         memory = fresh_memory(gone.policy.nav_usd)
         walk = walk_of({GOVERNED: gone}, {GOVERNED: memory})

@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from time import perf_counter
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -22,6 +22,10 @@ from instgov_dagster.loop.proving.survival.knowing.nights import (
 from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import Cause
+
+#: Nights made together in the other process. Half as many as in one: two batches are held there
+#: and here, and what they take of memory is what a walk takes.
+AHEAD: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""The pictures of a walk as SVG: value, drawdown, tail, regime, cash, lives, gates."""
+"""The pictures of a walk as SVG: value, drawdown, tail, evidence, regime, cash, lives, gates."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -18,7 +18,7 @@ from instgov_dagster.beliefs.evaluation.charts import (
     line_chart,
 )
 from instgov_dagster.loop.proving.survival.telling.answer import Answer
-from instgov_dagster.loop.proving.survival.variants import GOVERNED
+from instgov_dagster.loop.proving.survival.variants import GOVERNED, UNGOVERNED
 from instgov_dagster.vocabulary.governance import StrategyLifecycle, SystemStateName
 
 Floats = NDArray[np.float64]
@@ -36,17 +36,27 @@ _STATE_COLOURS: Final = {
     SystemStateName.HALT_SYSTEM.value: "#e08a5b",
     SystemStateName.STOP_SYSTEM.value: "#b3261e",
 }
+# A night that ended early though nothing latched, as where the tail's forecasts are refuted.
+_ENDED: Final = "ENDED"
+_BANDS: Final = {**_STATE_COLOURS, _ENDED: "#b59fd0"}
+_SHADES: Final = (
+    "shaded yellow while only reductions were allowed, orange while halted, red while stopped,"
+    " violet where a night ended early"
+)
 _LEDGER_ROWS: Final = 16
 
 
 def draw(answer: Answer) -> dict[str, str]:
     """Draw every picture of a walk, by its caption."""
     out = {
-        "Net asset value beside the benchmarks, less 1; states shaded": _shaded(
+        f"Net asset value beside the benchmarks, less 1; {_SHADES}": _shaded(
             answer, _values(answer)
         ),
         "Fall from the highest value": drawdown_chart(answer.paths, _ticks(answer)),
         "Five-session CVaR forecast against the loss that came": _tail(answer),
+        "Evidence against the tail's forecasts, and the limit at which a night ends": _evidence(
+            answer
+        ),
         "What was believed of the market": _regime(answer),
         "Gross and cash": _gross(answer),
         "Stages of the strategies": _lives(answer),
@@ -92,22 +102,37 @@ def _values(answer: Answer) -> str:
 
 
 def _shaded(answer: Answer, svg: str) -> str:
-    # Bands of every state but RUNNING, behind the lines.
-    states = answer.governed["state"].to_list()
     left, top, span, height = PLOT
-    n = max(len(states) - 1, 1)
-    bands, first = [], 0
-    for state, days in groupby(states):
-        count = len(list(days))
-        if state in _STATE_COLOURS:
-            bands.append(
-                f'<rect x="{left + first / n * span:.1f}" y="{top}"'
-                f' width="{max(count / n * span, 1):.1f}"'
-                f' height="{height}" fill="{_STATE_COLOURS[state]}" fill-opacity="0.5"/>'
-            )
-        first += count
+    n = max(len(answer.days) - 1, 1)
+    bands = [
+        f'<rect x="{left + first / n * span:.1f}" y="{top}"'
+        f' width="{max(count / n * span, 1):.1f}"'
+        f' height="{height}" fill="{_BANDS[word]}" fill-opacity="0.5"/>'
+        for word, first, count in shaded_runs(answer.governed)
+    ]
     place = svg.index("<title>")
     return svg[:place] + "".join(bands) + svg[place:]
+
+
+def shaded_runs(sessions: pl.DataFrame) -> list[tuple[str, int, int]]:
+    """Find the runs of sessions that were not simply RUNNING: word, first place, count.
+
+    Parameters
+    ----------
+    sessions
+        ``state`` and ``halted_at`` of one walk, in order.
+    """
+    words = [
+        _ENDED if state not in _STATE_COLOURS and ended is not None else state
+        for state, ended in sessions.select("state", "halted_at").iter_rows()
+    ]
+    runs, first = [], 0
+    for word, days in groupby(words):
+        count = len(list(days))
+        if word in _BANDS:
+            runs.append((word, first, count))
+        first += count
+    return runs
 
 
 def drawdown_chart(paths: Mapping[str, Floats], ticks: Ticks) -> str:
@@ -147,6 +172,42 @@ def _tail(answer: Answer) -> str:
         step = -(-found.losses.size // MOST_POINTS)
         note += f"; of every {step} the night nearest to its limit"
     return line_chart("Five-session loss, fraction of NAV", x, series, note=note, ticks=ticks)
+
+
+def _evidence(answer: Answer) -> str:
+    sessions = answer.records.tables["sessions"]
+    values = {
+        name: _column(sessions.filter(pl.col("walk") == name), "e_value")
+        for name in (GOVERNED, UNGOVERNED)
+        if name in answer.memories
+    }
+    return evidence_chart(values, limit=answer.policy.cvar.coverage.e_limit, ticks=_ticks(answer))
+
+
+def evidence_chart(values: Mapping[str, Floats], *, limit: float, ticks: Ticks) -> str:
+    """Draw e-values by their logarithm beside their limit; of many sessions the highest one.
+
+    Parameters
+    ----------
+    values
+        E-values by name, each ``(sessions,)``; NaN where a night did not come so far. Nothing is
+        drawn of fewer than two sessions.
+    """
+    size = max((path.size for path in values.values()), default=0)
+    if size < 2 or not all(np.isfinite(path).any() for path in values.values()):
+        return ""
+    firsts = _firsts(size)
+    with np.errstate(divide="ignore"):
+        series = {
+            name: np.fmax.reduceat(np.log10(path), firsts[firsts < path.size])
+            for name, path in values.items()
+        }
+    series["limit"] = np.full(firsts.size, np.log10(limit))
+    step = int(firsts[1]) if firsts.size > 1 else 1
+    more = f"; the highest of every {step} sessions" if step > 1 else ""
+    note = f"log10 of the e-value of each night{more}"
+    x = firsts.astype(np.float64)
+    return line_chart("Evidence against the forecasts", x, series, note=note, ticks=ticks)
 
 
 def _column(frame: pl.DataFrame, name: str) -> Floats:

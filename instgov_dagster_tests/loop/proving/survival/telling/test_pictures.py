@@ -3,6 +3,7 @@
 import re
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 from instgov_dagster.beliefs.evaluation.charts import MOST_POINTS, PLOT
 from instgov_dagster.loop.proving.survival.telling.pictures import (
     drawdown_chart,
+    evidence_chart,
     nearest_breaches,
+    shaded_runs,
 )
 
 SESSIONS = 5_040
@@ -33,6 +36,43 @@ def test_a_short_walk_is_drawn_day_by_day() -> None:
     svg = drawdown_chart({"one": np.array([1.0, 2.0, 1.0, 3.0])}, [(0.0, "a"), (2.0, "c")])
     assert "the lowest of" not in svg
     assert len(re.findall(r"[ML][0-9.]+ [0-9.]+", svg)) >= 3
+
+
+@pytest.mark.parametrize("day", [0, 13, SESSIONS - 1])
+def test_one_night_beyond_the_limit_in_twenty_years_is_drawn_above_it(day: int) -> None:
+    values = np.full(SESSIONS, 1.0)
+    values[day] = 100.0
+    values[(day + 200) % SESSIONS] = np.nan  # a night that did not come so far
+    svg = evidence_chart({"governed": values}, limit=20.0, ticks=TICKS)
+    lines = re.findall(r'<path d="(M[0-9.]+ [0-9.]+(?:L[0-9.]+ [0-9.]+)+)" fill="none"', svg)
+    heights = [[float(y) for y in re.findall(r"[ML][0-9.]+ ([0-9.]+)", line)] for line in lines]
+    of_limit = next(ys for ys in heights if len(ys) > 2 and len(set(ys)) == 1)
+    # An axis grows downwards.
+    assert min(min(ys) for ys in heights) < of_limit[0] < max(max(ys) for ys in heights)
+    assert "the highest of every 12 sessions" in svg
+
+
+def test_of_nothing_measured_no_evidence_is_drawn() -> None:
+    nothing = np.full(10, np.nan)
+    assert evidence_chart({"governed": nothing}, limit=20.0, ticks=TICKS) == ""
+    assert evidence_chart({"governed": np.ones(1)}, limit=20.0, ticks=TICKS) == ""
+    assert evidence_chart({}, limit=20.0, ticks=TICKS) == ""
+
+
+def test_every_run_of_sessions_that_is_not_simply_running_is_shaded() -> None:
+    # A latched state outranks the night's own end; REDUCE_ONLY stays visible beneath neither.
+    sessions = pl.DataFrame(
+        {
+            "state": ["RUNNING", "RUNNING", "REDUCE_ONLY", "HALT_SYSTEM", "RUNNING", "RUNNING"],
+            "halted_at": [None, "cvar_coverage", None, "night", None, "cvar_coverage"],
+        }
+    )
+    assert shaded_runs(sessions) == [
+        ("ENDED", 1, 1),
+        ("REDUCE_ONLY", 2, 1),
+        ("HALT_SYSTEM", 3, 1),
+        ("ENDED", 5, 1),
+    ]
 
 
 @given(

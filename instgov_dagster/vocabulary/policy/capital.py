@@ -11,8 +11,8 @@ from instgov_dagster.vocabulary.checks import check_bounds, number
 class CoveragePolicy:
     """When the forecasts of the tail count as wrong (SPEC 4).
 
-    ``e_limit`` is where the e-process blocks: a correct model reaches it with a chance of at most
-    one over it, however long it is watched. ``e_max_bet`` bounds its bets, and where expected
+    ``e_limit`` is where the e-process blocks: within one window a correct model reaches it with a
+    chance of at most one over it. ``e_max_bet`` bounds its bets, and where expected
     shortfall exceeds value at risk by no more than ``es_var_slack`` no bet is made. A test speaks
     from ``min_outcomes`` on; a p-value below ``significance`` or a Z2 below ``z2_limit`` warns.
     """

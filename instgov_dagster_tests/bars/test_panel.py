@@ -139,7 +139,7 @@ def test_prices_laid_out_from_their_arrays_are_those_of_the_table(
     assert found.prices.tobytes() == table.prices.tobytes()
     assert np.array_equal(found.dates, table.dates)
     recent = panel_of_prices(prices.kept(prices.days >= 900), asked, asof=ASOF, history=HISTORY)
-    first = np.searchsorted(table.dates, np.datetime64(prices.start) + 900)
+    first = np.searchsorted(table.dates, np.datetime64(prices.start) + np.timedelta64(900, "D"))
     assert np.isnan(recent.prices[:first]).all()
     assert np.array_equal(recent.prices[-1], table.prices[-1], equal_nan=True)
 

@@ -12,7 +12,7 @@ import polars as pl
 from instgov_dagster.beliefs.models.garch_fit import Spread, one_by_one
 from instgov_dagster.loop.proving.survival.day import DayRun
 from instgov_dagster.loop.proving.survival.keeping.memory import Memory
-from instgov_dagster.loop.proving.survival.knowing.ahead import AHEAD, NightsAhead
+from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead, nights_ahead
 from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked, TimedFits
 from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.proving.survival.knowing.nights import (
@@ -114,22 +114,21 @@ class Walk:
             )
             for day in days
         }
-        is_ahead = self._is_ahead and len(days) > AHEAD
-        make = self._nights_ahead if is_ahead else self._nights
-        return make(history, contexts).known(days, self.memory.learnt)
-
-    def _nights(self, history: History, contexts: Mapping[date, NightContext]) -> Nights:
-        return Nights(history, self.world.policy, contexts)
-
-    def _nights_ahead(self, history: History, contexts: Mapping[date, NightContext]) -> NightsAhead:
-        return NightsAhead(
+        batch = nights_ahead(len(history.universe.symbols))
+        if not self._is_ahead or len(days) <= batch:
+            return self._nights(history, contexts).known(days, self.memory.learnt)
+        ahead = NightsAhead(
             history,
             self.world.policy,
             contexts,
             spread=self._spread,
             clocked=self.clocked,
-            batch=AHEAD,
+            batch=batch,
         )
+        return ahead.known(days, self.memory.learnt)
+
+    def _nights(self, history: History, contexts: Mapping[date, NightContext]) -> Nights:
+        return Nights(history, self.world.policy, contexts)
 
     def _until_removal(self, days: Sequence[date]) -> Generator[Mapping[str, Day]]:
         begun = perf_counter()

@@ -75,7 +75,7 @@ def test_a_removal_begins_nights_anew_wherever_they_are_made(
     days = gone.history.sessions(DAYS[0], DAYS[-1] + timedelta(days=15))
     seen = []
     for batch, processors in ((len(days), 1), (2, 2)):
-        monkeypatch.setattr(walk_module, "AHEAD", batch)
+        monkeypatch.setattr(walk_module, "nights_ahead", lambda _, told=batch: told)
         monkeypatch.setattr(run_module, "usable_processors", lambda told=processors: told)
         memory = fresh_memory(gone.policy.nav_usd)
         walk = walk_of({GOVERNED: gone}, {GOVERNED: memory})

@@ -14,6 +14,7 @@ from instgov_dagster.beliefs.models.garch_fit import Spread
 from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked, TimedFits
 from instgov_dagster.loop.proving.survival.knowing.history import History
 from instgov_dagster.loop.proving.survival.knowing.nights import (
+    LANES,
     KnownNight,
     Learnt,
     Nights,
@@ -23,9 +24,15 @@ from instgov_dagster.loop.steps.context import NightContext
 from instgov_dagster.vocabulary.config import Policy
 from instgov_dagster.vocabulary.governance import Cause
 
-#: Nights made together in the other process. Half as many as in one: two batches are held there
-#: and here, and what they take of memory is what a walk takes.
-AHEAD: Final = 16
+# So many columns of symbols are folded side by side in the other process: two batches are held,
+# one on each side, and a walk of sixty symbols is to hold less than two gigabytes.
+_COLUMNS: Final = 1024
+_FEWEST: Final = 4
+
+
+def nights_ahead(n_symbols: int) -> int:
+    """Give how many nights of so many symbols are made together in a process of their own."""
+    return min(LANES, max(_FEWEST, _COLUMNS // max(n_symbols, 1)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

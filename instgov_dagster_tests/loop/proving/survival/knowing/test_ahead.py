@@ -13,7 +13,7 @@ import pytest
 from instgov_dagster.adapters.runtime.processes.aside import PROCESS
 from instgov_dagster.beliefs.models.garch_fit import one_by_one
 from instgov_dagster.governance.audit import frame_sha256
-from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead
+from instgov_dagster.loop.proving.survival.knowing.ahead import NightsAhead, nights_ahead
 from instgov_dagster.loop.proving.survival.knowing.fitting import Clocked
 from instgov_dagster.loop.proving.survival.knowing.nights import (
     KnownNight,
@@ -110,6 +110,10 @@ def test_a_halted_night_crosses_over_and_teaches_nothing(world: World) -> None:
     assert nights[1][2].fits.is_empty()
     assert nights[2][2].fits.height > 0
     assert told(iter(nights)) == made_here(behind, DAYS)
+
+
+def test_more_symbols_are_made_fewer_nights_at_once() -> None:
+    assert [nights_ahead(n) for n in (0, 11, 38, 60, 5_000)] == [32, 32, 26, 17, 4]
 
 
 def makers() -> list[int]:

@@ -1,6 +1,5 @@
 """A process beside this one that answers in order what it is asked; what that is, is no matter."""
 
-import pickle
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing import get_context
@@ -178,7 +177,7 @@ def _failure(error: Exception) -> _Bytes:
     error.add_note(text)
     try:
         told = ForkingPickler.dumps((_FAILED, error))
-        pickle.loads(told)  # noqa: S301  # what was pickled in the line above
+        ForkingPickler.loads(told)
     except Exception:  # noqa: BLE001  # whatever an error of somebody else's raises
         return ForkingPickler.dumps((_FAILED, RuntimeError(text)))
     return told

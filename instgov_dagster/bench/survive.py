@@ -28,6 +28,7 @@ def bench_survive(
     sizes: Sequence[int],
     *,
     bars: Path | None = None,
+    end: date | None = None,
     peer_seconds: float = 60.0,
     on_row: Report | None = None,
 ) -> list[dict[str, Any]]:
@@ -39,6 +40,8 @@ def bench_survive(
         How many sessions, one row an engine each.
     bars
         A folder of vendor bars; the simulated market without one.
+    end
+        The last session; that of the history without one.
     peer_seconds
         What a peer may take for one size.
 
@@ -46,10 +49,11 @@ def bench_survive(
     -------
     Rows ``engine``, ``n`` (symbols), ``s`` (sessions asked for), ``sessions`` (done),
     ``sessions_per_second``, ``cpu_seconds``, ``rss_mb``, ``timed_out`` and ``note``; ours first.
-    Of ours ``fit_seconds`` are apart: GARCH is fitted again every week, and not in the rate.
+    Of ours ``fit_seconds`` are apart: GARCH is fitted again every week, and not in the rate; and
+    ``published`` counts the sessions whose night did not end early.
     """
     market = Market.FILES if bars is not None else Market.SIMULATED
-    question = Question(market=market, bars=bars, years=1, is_compared=False)
+    question = Question(market=market, bars=bars, years=1, end=end, is_compared=False)
     world = open_world(question, {})
     whole = world.history.sessions(None, None)
     rows = []
@@ -66,7 +70,9 @@ def bench_survive(
 
 def _row(engine: str, field: Field, days: Sequence[date], note: str, **told: Any) -> dict[str, Any]:
     head = {"engine": engine, "n": len(field.symbols), "s": len(days)}
-    empty = dict.fromkeys(("sessions", "sessions_per_second", "cpu_seconds", "fit_seconds"))
+    empty = dict.fromkeys(
+        ("sessions", "published", "sessions_per_second", "cpu_seconds", "fit_seconds")
+    )
     return head | empty | {"rss_mb": None, "timed_out": False, "note": note} | told
 
 
@@ -75,13 +81,15 @@ def _ours(world: World, field: Field, days: tuple[date, ...], limit: float) -> d
     memories = {GOVERNED: fresh_memory(world.policy.nav_usd)}
     walk = walk_of({GOVERNED: world}, memories)
     cpu = _cpu_seconds()
-    done = sum(1 for _ in walk.days(days))
+    halted = [found[GOVERNED].halted_at for found in walk.days(days)]
+    done = len(halted)
     clocked = walk.clocked
     rest = clocked.seconds - clocked.fit_seconds
     return _row(
         OURS, field, days, "six strategies, CVaR auction, gates, vetoes, fills, lifecycles",
-        sessions=done, sessions_per_second=done / rest, cpu_seconds=_cpu_seconds() - cpu,
-        fit_seconds=clocked.fit_seconds, rss_mb=peak_rss_mb() + clocked.beside_rss_mb,
+        sessions=done, published=halted.count(None), sessions_per_second=done / rest,
+        cpu_seconds=_cpu_seconds() - cpu, fit_seconds=clocked.fit_seconds,
+        rss_mb=peak_rss_mb() + clocked.beside_rss_mb,
     )  # fmt: skip
 
 

@@ -51,12 +51,21 @@ def parse_asof(text: str | None) -> date | None:
     InputError
         If the text is no such date.
     """
-    if text is None:
-        return None
+    return parse_day("--asof", text)
+
+
+def parse_day(name: str, text: str | None) -> date | None:
+    """Read the date of an option, None where it was not given.
+
+    Raises
+    ------
+    InputError
+        If it is no date.
+    """
     try:
-        return date.fromisoformat(text)
+        return None if text is None else date.fromisoformat(text)
     except ValueError as error:
-        raise InputError(f"--asof must be a date YYYY-MM-DD, was {text!r}") from error
+        raise InputError(f"{name} must be a date YYYY-MM-DD, was {text!r}") from error
 
 
 def resolve_asof(text: str | None, now: datetime) -> date:

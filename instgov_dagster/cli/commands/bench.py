@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from instgov_dagster.cli.options import BarsOption, JsonOption
+from instgov_dagster.cli.options import BarsOption, JsonOption, parse_day
 from instgov_dagster.cli.output import CHECK_FAILED, exit_codes, print_json, quiet_stdout
 from instgov_dagster.vocabulary.errors import InputError
 
@@ -152,6 +152,9 @@ def survive_command(
         float, typer.Option("--seconds", min=1.0, help="What a peer may take for one size.")
     ] = 60.0,
     bars: BarsOption = None,
+    end: Annotated[
+        str | None, typer.Option("--end", help="Last session, YYYY-MM-DD; else the history's.")
+    ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
@@ -160,7 +163,13 @@ def survive_command(
         from instgov_dagster.bench.survive import bench_survive
 
         on_row = None if as_json else _echo
-        rows = bench_survive(_sizes(sizes), bars=bars, peer_seconds=seconds, on_row=on_row)
+        rows = bench_survive(
+            _sizes(sizes),
+            bars=bars,
+            end=parse_day("--end", end),
+            peer_seconds=seconds,
+            on_row=on_row,
+        )
         if as_json:
             print_json({"rows": rows}, descriptor)
 

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from instgov_dagster.cli.options import (
     JsonOption,
     MarketOption,
     SeedOption,
+    parse_day,
     parse_market,
 )
 from instgov_dagster.cli.output import CHECK_FAILED, DONE, exit_codes, print_json, quiet_stdout
@@ -105,7 +105,7 @@ def _question(  # as the command
         raise InputError(f"--years must be in [1, 20], was {years}")
     if seed is not None and seed < 0:
         raise InputError(f"--seed must be >= 0, was {seed}")
-    first, last = _day("--start", start), _day("--end", end)
+    first, last = parse_day("--start", start), parse_day("--end", end)
     if first is not None and last is not None and last < first:
         raise InputError(f"--end must be >= --start {first}, was {last}")
     return Question(
@@ -130,13 +130,6 @@ def _gates(text: str) -> tuple[str, ...]:
     if unknown:
         raise InputError(f"--gates must be all, none or of {', '.join(GATES)}, was {unknown[0]!r}")
     return tuple(name for name in GATES if name in names)
-
-
-def _day(name: str, text: str | None) -> date | None:
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{name} must be a date YYYY-MM-DD, was {text!r}") from error
 
 
 def _walk(question: "Question", out: Path | None, *, is_shown: bool) -> "Answer":

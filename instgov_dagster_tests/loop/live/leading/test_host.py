@@ -16,13 +16,15 @@ from instgov_dagster.loop.live.leading.processes import (
 # A process that starts another below it and waits, as `dagster dev` does with a code server.
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1); input()'])"
 
-# One that starts another of the same name, which lives by its heartbeat, and says its number.
+# One that starts another of the same name, which lives by its heartbeat and says its own number:
+# a process that was only just started has no words yet that the kernel could tell.
 # Both wait at the test's own pipe: the second outlives the first, and ends when the test lets go.
 DEV = """
-import subprocess, sys
-words = [sys.executable, sys.argv[0], '--heartbeat']
-if '--heartbeat' not in sys.argv:
-    print(subprocess.Popen(words).pid, flush=True)
+import os, subprocess, sys
+if '--heartbeat' in sys.argv:
+    print(os.getpid(), flush=True)
+else:
+    subprocess.Popen([sys.executable, sys.argv[0], '--heartbeat'])
 sys.stdin.read()
 """
 

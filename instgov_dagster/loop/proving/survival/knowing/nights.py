@@ -37,8 +37,6 @@ from instgov_dagster.vocabulary.governance import Cause
 
 #: Nights whose models are folded side by side.
 LANES: Final = 32
-#: The tables of bars a night is given: of its window, and from before it.
-BARS: Final = ("bars", "stress_bars")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -139,7 +137,7 @@ class Nights:
     def made(
         self, days: Sequence[date], learnt: Learnt
     ) -> Iterator[tuple[KnownNight, Learnt, Learnt]]:
-        """Give the same without `BARS`: they are large, and looked at again only with the book."""
+        """Give the same without the bars: they are large, and needed again only with the book."""
         for at in range(0, len(days), LANES):
             opened = [self._open(day) for day in days[at : at + LANES]]
             self._believe_regimes([night for night in opened if night.halted_at is None])
@@ -324,7 +322,7 @@ _DATA_STEPS: Final = (
 
 
 def with_bars(known: KnownNight, history: History) -> KnownNight:
-    """Give a night its `BARS`, as they were known."""
+    """Give a night its bars, of its window and from before it, as they were known."""
     day = known.context.asof
     bars = {"bars": history.known(day), "stress_bars": history.stressed(day)}
     return replace(known, tables={**bars, **known.tables})

@@ -36,7 +36,8 @@ _STATE_COLOURS: Final = {
     SystemStateName.HALT_SYSTEM.value: "#e08a5b",
     SystemStateName.STOP_SYSTEM.value: "#b3261e",
 }
-# A night that ended early though nothing latched, as where the tail's forecasts are refuted.
+# A night that ended early though nothing latched, as where the tail's forecasts are refuted: on
+# its day nothing can be reduced either, so it outranks REDUCE_ONLY.
 _ENDED: Final = "ENDED"
 _BANDS: Final = {**_STATE_COLOURS, _ENDED: "#b59fd0"}
 _SHADES: Final = (
@@ -123,7 +124,7 @@ def shaded_runs(sessions: pl.DataFrame) -> list[tuple[str, int, int]]:
         ``state`` and ``halted_at`` of one walk, in order.
     """
     words = [
-        _ENDED if state not in _STATE_COLOURS and ended is not None else state
+        _ENDED if ended is not None and not SystemStateName(state).is_latched else state
         for state, ended in sessions.select("state", "halted_at").iter_rows()
     ]
     runs, first = [], 0
@@ -190,18 +191,16 @@ def evidence_chart(values: Mapping[str, Floats], *, limit: float, ticks: Ticks) 
     Parameters
     ----------
     values
-        E-values by name, each ``(sessions,)``; NaN where a night did not come so far. Nothing is
-        drawn of fewer than two sessions.
+        E-values by name, each ``(sessions,)``; NaN where a night did not come so far. A path that
+        holds nothing else is left out, and nothing is drawn of fewer than two sessions.
     """
-    size = max((path.size for path in values.values()), default=0)
-    if size < 2 or not all(np.isfinite(path).any() for path in values.values()):
+    seen = {name: path for name, path in values.items() if np.isfinite(path).any()}
+    size = max((path.size for path in seen.values()), default=0)
+    if size < 2:
         return ""
     firsts = _firsts(size)
     with np.errstate(divide="ignore"):
-        series = {
-            name: np.fmax.reduceat(np.log10(path), firsts[firsts < path.size])
-            for name, path in values.items()
-        }
+        series = {name: np.fmax.reduceat(np.log10(path), firsts) for name, path in seen.items()}
     series["limit"] = np.full(firsts.size, np.log10(limit))
     step = int(firsts[1]) if firsts.size > 1 else 1
     more = f"; the highest of every {step} sessions" if step > 1 else ""

@@ -57,21 +57,28 @@ def test_of_nothing_measured_no_evidence_is_drawn() -> None:
     assert evidence_chart({"governed": nothing}, limit=20.0, ticks=TICKS) == ""
     assert evidence_chart({"governed": np.ones(1)}, limit=20.0, ticks=TICKS) == ""
     assert evidence_chart({}, limit=20.0, ticks=TICKS) == ""
+    some = {"governed": np.ones(10), "governance_off": nothing}
+    svg = evidence_chart(some, limit=20.0, ticks=TICKS)
+    assert ("governed" in svg, "governance_off" in svg) == (True, False)
 
 
 def test_every_run_of_sessions_that_is_not_simply_running_is_shaded() -> None:
-    # A latched state outranks the night's own end; REDUCE_ONLY stays visible beneath neither.
-    sessions = pl.DataFrame(
-        {
-            "state": ["RUNNING", "RUNNING", "REDUCE_ONLY", "HALT_SYSTEM", "RUNNING", "RUNNING"],
-            "halted_at": [None, "cvar_coverage", None, "night", None, "cvar_coverage"],
-        }
-    )
+    # A latched state outranks the night's own end, and that end outranks REDUCE_ONLY.
+    rows = [
+        ("RUNNING", None),
+        ("RUNNING", "cvar_coverage"),
+        ("REDUCE_ONLY", "cvar_coverage"),
+        ("REDUCE_ONLY", None),
+        ("HALT_SYSTEM", "night"),
+        ("RUNNING", None),
+        ("RUNNING", "cvar_coverage"),
+    ]
+    sessions = pl.DataFrame(rows, schema=["state", "halted_at"], orient="row")
     assert shaded_runs(sessions) == [
-        ("ENDED", 1, 1),
-        ("REDUCE_ONLY", 2, 1),
-        ("HALT_SYSTEM", 3, 1),
-        ("ENDED", 5, 1),
+        ("ENDED", 1, 2),
+        ("REDUCE_ONLY", 3, 1),
+        ("HALT_SYSTEM", 4, 1),
+        ("ENDED", 6, 1),
     ]
 
 
